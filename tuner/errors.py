@@ -1,0 +1,45 @@
+"""Everything the engine refuses or gives up on, as sentences a person can act on.
+
+TunerError
+ |-- SettingsError     a setting is unknown, out of range, or contradicts another
+ |-- ExampleError      an example or a file of examples cannot be used (reason and remedy)
+ |-- ModelError        a base model folder is missing, incomplete or cannot be read
+ |-- CheckpointError   a checkpoint is incomplete, damaged, or belongs to other settings
+ |-- StorageError      a file could not be written, most often because the disk is full
+ |-- DivergedError     the loss became infinite or not a number
+"""
+
+from __future__ import annotations
+
+
+class TunerError(Exception):
+    """Something a person can put right; the message says what happened and what to do."""
+
+
+class SettingsError(TunerError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class ExampleError(TunerError):
+    """An example cannot be used: `reason` says why, `remedy` what to change."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class ModelError(TunerError):
+    """A base model folder is missing, incomplete or cannot be read."""
+
+
+class CheckpointError(TunerError):
+    """A checkpoint is incomplete, damaged, or belongs to other settings."""
+
+
+class StorageError(TunerError):
+    """A file could not be written, most often because the disk is full."""
+
+
+class DivergedError(TunerError):
+    """The loss became infinite or not a number; what was saved before is intact."""

@@ -1,0 +1,101 @@
+"""What a training run tells its listener, in the order it happens.
+
+Every event can be written as one flat dictionary; the five keys that all of them share are always
+there, null where an event has nothing to say about them. Knows nothing of who listens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+PHASES = ("preparing", "loading model", "tuning", "evaluating", "saving")
+SHARED_KEYS = ("step", "epoch", "train_loss", "validation_loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened. `kind` is its name in JSON."""
+
+    kind: ClassVar[str] = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"event": self.kind, **dict.fromkeys(SHARED_KEYS), **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase(Event):
+    """The run now does something else: one of PHASES."""
+
+    kind: ClassVar[str] = "phase"
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """The model is loaded and the first step is next: what will be done, and how."""
+
+    kind: ClassVar[str] = "started"
+    step: int
+    """The step the run starts after: 0, or that of the checkpoint it resumes from."""
+    total_steps: int
+    training_examples: int
+    validation_examples: int
+    dropped_examples: int
+    """Left out because they are longer than max_length_tokens."""
+    trainable_parameters: int
+    learning_rate: float
+    precision: str
+    threads: int
+    torch_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Event):
+    """One optimiser step was taken."""
+
+    kind: ClassVar[str] = "step"
+    step: int
+    epoch: float
+    train_loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    """Tokens of the batch's examples, without padding, with what they share counted each time."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """The loss over the validation examples was measured."""
+
+    kind: ClassVar[str] = "evaluated"
+    step: int
+    epoch: float
+    validation_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved(Event):
+    """A checkpoint, or at the end the adapter, lies complete on disk."""
+
+    kind: ClassVar[str] = "saved"
+    step: int
+    epoch: float
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Event):
+    """The run is over and the adapter is in its folder."""
+
+    kind: ClassVar[str] = "finished"
+    step: int
+    epoch: float
+    train_loss: float | None
+    """Mean over the last epoch's answer tokens; null if a resumed run had no step left."""
+    validation_loss: float | None
+    steps: int
+    wall_seconds: float
+    examples_per_second: float

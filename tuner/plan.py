@@ -1,0 +1,100 @@
+"""Arithmetic of a tuning job before it starts: which examples in which step, and how long it takes.
+
+Torch-free and exact: the engine itself takes its batches from here. Knows lengths in tokens, not
+texts, and reads no clock: how fast a machine is comes in as a Timing.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from tuner.errors import SettingsError
+from tuner.settings import TuningSettings
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    return math.ceil(examples / batch_size)
+
+
+def total_steps(examples: int, settings: TuningSettings) -> int:
+    return settings.epochs * steps_per_epoch(examples, settings.batch_size)
+
+
+def epoch_batches(examples: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The examples of each step of one epoch (counted from 0), shuffled by seed and epoch alone."""
+    order = list(range(examples))
+    random.Random(f"order {seed} {epoch}").shuffle(order)
+    starts = range(0, examples + batch_size, batch_size)
+    return [order[start:end] for start, end in pairwise(starts) if order[start:end]]
+
+
+def training_batches(
+    examples: int, settings: TuningSettings, *, after_step: int = 0
+) -> Iterator[tuple[int, list[int]]]:
+    """Every step from `after_step` on with its examples: any step can be found again alone."""
+    per_epoch = steps_per_epoch(examples, settings.batch_size)
+    for epoch in range(after_step // per_epoch, settings.epochs):
+        batches = epoch_batches(examples, settings.batch_size, settings.seed, epoch)
+        for index, batch in enumerate(batches):
+            step = epoch * per_epoch + index + 1
+            if step > after_step:
+                yield step, batch
+
+
+def learning_rate_at(step: int, steps: int, settings: TuningSettings) -> float:
+    """The learning rate of a step (counted from 1): a linear warm-up, then the schedule."""
+    peak = settings.resolved_learning_rate
+    warmup_steps = round(steps * settings.warmup_share)
+    if step <= warmup_steps:
+        return peak * step / (warmup_steps + 1)
+    progress = (step - 1 - warmup_steps) / max(1, steps - warmup_steps)
+    if settings.schedule == "linear":
+        return peak * (1 - progress)
+    if settings.schedule == "cosine":
+        return peak * (1 + math.cos(math.pi * progress)) / 2
+    return peak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How fast one machine tunes one base model, as measured on it."""
+
+    start_seconds: float
+    """From the call to the first step: reading the model and putting the adapter on."""
+    seconds_per_step: float
+    """What a step costs whatever its length."""
+    seconds_per_token: float
+    """What each token adds to a step."""
+    evaluation_seconds_per_token: float
+    save_seconds: float
+    """One checkpoint, or the finished adapter."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Timing:
+        try:
+            return cls(**{name: float(value) for name, value in values.items()})
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"Not a timing: {error}. Measure this machine again.") from error
+
+
+def estimate_seconds(
+    timing: Timing,
+    lengths: Sequence[int],
+    settings: TuningSettings,
+    validation_lengths: Sequence[int] = (),
+) -> float:
+    """Seconds the whole job will take: start, steps, evaluations and saving."""
+    steps = total_steps(len(lengths), settings)
+    training = steps * timing.seconds_per_step
+    training += settings.epochs * sum(lengths) * timing.seconds_per_token
+    evaluation = settings.epochs * sum(validation_lengths) * timing.evaluation_seconds_per_token
+    saving = (settings.epochs + 1) * timing.save_seconds
+    return timing.start_seconds + training + evaluation + saving
