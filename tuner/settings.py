@@ -6,7 +6,6 @@ each other, not where they come from or what they do to a model.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -138,6 +137,6 @@ def _check_whole_number(name: str, value: object, low: int, high: int) -> None:
 def _check_number(name: str, value: object, low: float, high: float) -> None:
     if value is None and name == "learning_rate":
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type,operator]
-        raise SettingsError(f"{label(name)} must be a number from {low:g} to {high:g}, not {value!r}.")
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+        return  # not a number and infinity fail the comparison
+    raise SettingsError(f"{label(name)} must be a number from {low:g} to {high:g}, not {value!r}.")
