@@ -1,0 +1,14 @@
+"""How sign-in behaves here: accounts are made at set-up or in the shell, never by strangers."""
+
+from __future__ import annotations
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+
+
+class ClosedSignUp(DefaultAccountAdapter):
+    """allauth's defaults, with public sign-up closed."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Nobody signs up alone."""
+        return False

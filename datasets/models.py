@@ -1,0 +1,99 @@
+"""Datasets and their versions. Examples lie in files; rows only describe them.
+
+Knows owners and files; not which job or model will read the examples.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+
+from tuner.examples import Example, read_examples
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class OwnedQuerySet(models.QuerySet["Dataset"]):
+    """Queries start from the user."""
+
+    def for_user(self, user: User) -> OwnedQuerySet:
+        """What this person may see."""
+        return self.filter(owner=user)
+
+    def newest_first(self) -> OwnedQuerySet:
+        """As lists show them."""
+        return self.order_by("-created_at")
+
+
+class Dataset(models.Model):
+    """A named set of checked examples. Exists only with at least one whole version."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="datasets")
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="one_dataset_of_a_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def current(self) -> DatasetVersion:
+        """The newest version."""
+        return self.versions.latest("number")
+
+
+class DatasetVersion(models.Model):
+    """The examples of a dataset at one time. Never changed; jobs point at the one they used."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField(default=1)
+    example_count = models.PositiveIntegerField()
+    size_bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    report = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="one_version_of_a_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name}, version {self.number}"
+
+    @property
+    def path(self) -> Path:
+        """The canonical examples, one JSON object with `messages` a line."""
+        return Path(settings.DATA_DIR) / "datasets" / f"{self.id}.jsonl"
+
+    def examples(self) -> list[Example]:
+        """All examples, read from the file."""
+        return read_examples(self.path)
+
+
+class Upload(models.Model):
+    """A file whose columns are not known yet: it waits for a person to map them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
+    name = models.CharField(max_length=120)
+    file_name = models.CharField(max_length=255)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    @property
+    def path(self) -> Path:
+        """The bytes as they came."""
+        return Path(settings.DATA_DIR) / "uploads" / str(self.id)

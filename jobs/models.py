@@ -1,0 +1,152 @@
+"""Tuning jobs and the numbers they write.
+
+Whether a job waits, runs or ended is the state of its work item; this module adds what is tuned,
+on what, with which settings, and what came of it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+
+from datasets.models import DatasetVersion
+from library.models import BaseModel, TunedModel
+from tuner.settings import TuningSettings
+from work.models import WorkItem
+from work.status import ACTIVE
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+KIND = "tuning"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Queries start from the user."""
+
+    def for_user(self, user: User) -> JobQuerySet:
+        """What this person may see."""
+        return self.filter(owner=user)
+
+    def active(self) -> JobQuerySet:
+        """Queued or running."""
+        return self.filter(work__status__in=ACTIVE)
+
+    def newest_first(self) -> JobQuerySet:
+        """As lists show them."""
+        return self.order_by("-created_at")
+
+    def for_pages(self) -> JobQuerySet:
+        """With everything that a row or a header shows."""
+        return self.select_related("work", "base_model", "tuned_model", "dataset_version__dataset")
+
+
+class Job(models.Model):
+    """One tuning of one base model on one version of a dataset."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="jobs")
+    work = models.OneToOneField(WorkItem, models.PROTECT, related_name="job")
+    base_model = models.ForeignKey(BaseModel, models.PROTECT, related_name="jobs")
+    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="jobs")
+    validation_version = models.ForeignKey(
+        DatasetVersion, models.PROTECT, null=True, related_name="validation_jobs"
+    )
+    tuned_model_name = models.CharField(max_length=60)
+    tuned_model = models.OneToOneField(TunedModel, models.SET_NULL, null=True, related_name="job")
+    settings = models.JSONField()
+    """`TuningSettings.as_dict()`: the one schema of form, API and engine."""
+    facts = models.JSONField(default=dict)
+    """What the engine said when it started: precision, threads, counts, learning rate."""
+    total_steps = models.PositiveIntegerField(default=0)
+    step = models.PositiveIntegerField(default=0)
+    training_loss = models.FloatField(null=True)
+    validation_loss = models.FloatField(null=True)
+    estimated_seconds = models.FloatField(null=True)
+    seconds_per_step = models.FloatField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = JobQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.tuned_model_name
+
+    @property
+    def tuning_settings(self) -> TuningSettings:
+        """The settings as the engine takes them."""
+        return TuningSettings.from_dict(self.settings)
+
+    @property
+    def group(self) -> str:
+        """The channel group of the pages that watch this job."""
+        return f"job_{self.pk}"
+
+    @property
+    def folder(self) -> Path:
+        """Checkpoints, by token and step."""
+        return Path(settings.DATA_DIR) / "jobs" / str(self.pk)
+
+
+class MetricPoint(models.Model):
+    """One number at one step. `seq` counts a job's points and is never used again."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="points")
+    seq = models.PositiveIntegerField()
+    name = models.CharField(max_length=40)
+    step = models.PositiveIntegerField()
+    epoch = models.FloatField()
+    value = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "name", "step"], name="one_point_a_step"),
+            models.UniqueConstraint(fields=["job", "seq"], name="one_point_a_seq"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value} at step {self.step}"
+
+
+class JobLogLine(models.Model):
+    """One line of a job's log, as the page shows it."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="log_lines")
+    created_at = models.DateTimeField(auto_now_add=True)
+    text = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Checkpoint(models.Model):
+    """A checkpoint exists when its row exists: files first, then the token-guarded row."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="checkpoints")
+    step = models.PositiveIntegerField()
+    epoch = models.FloatField()
+    folder_name = models.CharField(max_length=120)
+    """Below the job's folder."""
+    last_seq = models.PositiveIntegerField()
+    """The newest point when it was saved; later ones go when the job resumes from here."""
+    validation_loss = models.FloatField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "step"], name="one_checkpoint_a_step")
+        ]
+
+    def __str__(self) -> str:
+        return f"step {self.step}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.job.folder / self.folder_name

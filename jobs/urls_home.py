@@ -1,0 +1,7 @@
+"""The address of the first page."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

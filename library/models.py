@@ -1,0 +1,105 @@
+"""Models on the shelf: base models of this studio, and the models people tuned from them.
+
+Knows folders and facts; not how models are made (`jobs`) or run (`serving`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+
+from work.models import WorkItem
+from work.status import Status
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+SLUG = r"[a-z0-9][a-z0-9.-]{0,62}"
+
+
+class BaseModelQuerySet(models.QuerySet["BaseModel"]):
+    """Verbs that read as English."""
+
+    def ready(self) -> BaseModelQuerySet:
+        """Those that can be tuned and asked now."""
+        return self.filter(work__status=Status.SUCCEEDED)
+
+
+class BaseModel(models.Model):
+    """A model to tune from, shared by everyone in the studio. Its folder appears when whole."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=63, unique=True, validators=[RegexValidator(f"^{SLUG}$")])
+    source = models.CharField(max_length=500)
+    """A Hugging Face id, a folder, a GGUF file, or the word of a built-in source."""
+    work = models.OneToOneField(WorkItem, models.PROTECT, related_name="base_model")
+    facts = models.JSONField(default=dict)
+    """What `tuner.convert` read from the files: family, parameters, context length, size."""
+    timing = models.JSONField(default=dict)
+    """How fast this machine tunes it, from timed steps; empty when not measured yet."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = BaseModelQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        """Hugging Face layout: config.json, model.safetensors, tokenizer files."""
+        return Path(settings.DATA_DIR) / "models" / self.name
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the files are there, whole and checked."""
+        return self.work.status == Status.SUCCEEDED
+
+
+class TunedModelQuerySet(models.QuerySet["TunedModel"]):
+    """Queries start from the user."""
+
+    def for_user(self, user: User) -> TunedModelQuerySet:
+        """What this person may see."""
+        return self.filter(owner=user)
+
+    def newest_first(self) -> TunedModelQuerySet:
+        """As lists show them."""
+        return self.order_by("-created_at")
+
+
+class TunedModel(models.Model):
+    """A finished adapter and where it came from. Its folder is whole before its row exists."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="tuned_models")
+    name = models.CharField(max_length=60)
+    base = models.ForeignKey(BaseModel, models.PROTECT, related_name="tuned_models")
+    folder_name = models.CharField(max_length=120)
+    """Below DATA_DIR: where the run that made it saved the adapter."""
+    provenance = models.JSONField(default=dict)
+    """Frozen at the end of tuning: names, ids and hashes of data and base, and the settings."""
+    training_loss = models.FloatField(null=True)
+    validation_loss = models.FloatField(null=True)
+    loss_curve = models.JSONField(default=list)
+    """About forty training losses, for the sparkline."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TunedModelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="one_tuned_model_of_a_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        """The adapter in peft's format, with the chat template it was trained with."""
+        return Path(settings.DATA_DIR) / self.folder_name

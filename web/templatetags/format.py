@@ -1,0 +1,72 @@
+"""Filters that turn values into words: durations, sizes, counts, times."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.contrib.humanize.templatetags.humanize import intcomma, naturaltime
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.html import format_html
+
+register = template.Library()
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 5 min`; "unknown yet" for None."""
+    if seconds is None:
+        return "unknown yet"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours} h {rest // 60} min"
+
+
+@register.filter
+def file_size(size_bytes: int | None) -> str:
+    """`1.5 MB`."""
+    return filesizeformat(size_bytes or 0)
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """`1,234`; a dash for None."""
+    return "-" if number is None else intcomma(number)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """`43 %` from 0.43; a dash for None."""
+    return "-" if share is None else f"{share * 100:.0f} %"
+
+
+@register.filter
+def loss(value: float | None) -> str:
+    """A loss with the digits that matter; a dash for None."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+@register.filter
+def learning_rate(value: float | None) -> str:
+    """`0.001`, `5e-05`."""
+    return "-" if value is None else f"{value:g}"
+
+
+@register.filter
+def when(moment: datetime | None) -> str:
+    """Relative, with the exact time on hover."""
+    if moment is None:
+        return "-"
+    exact = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        exact.isoformat(),
+        exact.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        naturaltime(moment),
+    )

@@ -1,0 +1,57 @@
+"""A worker process tells the database that it lives, from the moment it is up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutdown
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from work.models import Worker
+
+logger = logging.getLogger(__name__)
+
+_stopped = threading.Event()
+
+
+def connect() -> None:
+    """Follow the life of the Celery worker that this process may become."""
+    worker_ready.connect(start, weak=False)
+    worker_shutdown.connect(stop, weak=False)
+
+
+def own_queues(consumer: Any) -> list[str]:
+    """The queues of this worker on which work items wait."""
+    return [name for name in consumer.app.amqp.queues.consume_from if name != "control"]
+
+
+def start(sender: Any, **kwargs: Any) -> None:
+    """Begin to beat, in the parent process, which outlives every child."""
+    for queue in own_queues(sender):
+        name = f"{socket.gethostname()}:{queue}:{os.getpid()}"
+        threading.Thread(target=beat, args=(name, queue), daemon=True, name="presence").start()
+
+
+def stop(sender: Any, **kwargs: Any) -> None:
+    """Stop beating and take the rows away, so that pages know at once."""
+    _stopped.set()
+    mine = {"name__startswith": f"{socket.gethostname()}:", "name__endswith": f":{os.getpid()}"}
+    Worker.objects.filter(**mine).delete()
+
+
+def beat(name: str, queue: str) -> None:
+    """Every few seconds until the worker stops."""
+    while True:
+        try:
+            Worker.beat(name, queue)
+        except DatabaseError as error:
+            logger.warning("Could not tell the database that this worker lives: %s", error)
+        finally:
+            connection.close()
+        if _stopped.wait(settings.HEARTBEAT_SECONDS):
+            return
