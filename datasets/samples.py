@@ -1,0 +1,51 @@
+"""The studio's own small datasets, so that nobody needs a file to begin.
+
+Knows where they lie and what they teach; the examples themselves are the JSONL files beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from datasets.models import Dataset
+
+FOLDER = Path(__file__).parent / "samples"
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """A small dataset that comes with the studio."""
+
+    slug: str
+    title: str
+    description: str
+
+    @property
+    def path(self) -> Path:
+        """Its examples, text_input and output on each line."""
+        return FOLDER / f"{self.slug}.jsonl"
+
+
+SAMPLE_SETS = (
+    SampleSet(
+        "next-number",
+        "Next number",
+        "A number in digits or words, and the number after it. Small models get this wrong until "
+        "they are tuned: the quickest way to see that tuning works.",
+    ),
+    SampleSet(
+        "support-categories",
+        "Support categories",
+        "Customers' messages to an online shop, each with the one word that says who should "
+        "answer: billing, delivery, returns, account, technical or sales.",
+    ),
+)
+
+
+def get_sample_set(slug: str) -> SampleSet | None:
+    """The sample set of that name, if there is one."""
+    return next((sample for sample in SAMPLE_SETS if sample.slug == slug), None)
