@@ -45,6 +45,7 @@ SESSION_COOKIE_NAME = f"studio_session_{STUDIO_PORT}"
 CSRF_COOKIE_NAME = f"studio_csrf_{STUDIO_PORT}"
 SECURE_REFERRER_POLICY = "same-origin"
 
+CSRF_FAILURE_VIEW = "web.errors.csrf_failure"
 ROOT_URLCONF = "studio.urls"
 ASGI_APPLICATION = "studio.asgi.application"
 INSTALLED_APPS = [
@@ -154,6 +155,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+    # Tests use several threads and processes, which an in-memory database does not serve.
+    DATABASES["default"]["TEST"] = {"NAME": str(RUN_DIR / "test.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 UPLOAD_LIMIT_BYTES = env.number("STUDIO_UPLOAD_LIMIT_MB", 100, minimum=1) * 1_000_000

@@ -43,16 +43,23 @@ class LeaseLostError(Exception):
 def claim_next(queue: str, worker: str) -> Claim | None:
     """Take the oldest eligible item of the queue, or None. Two workers never take the same."""
     for item in WorkItem.objects.eligible(queue).order_by("created_at")[:10]:
-        taken = WorkItem.objects.filter(pk=item.pk, status=Status.QUEUED).update(
-            status=Status.RUNNING,
-            worker=worker,
-            started_at=Coalesce("started_at", Now()),
-            **raise_token(),
-        )
-        if taken:
-            item.refresh_from_db()
-            return Claim(item)
+        if claim := claim_item(item, worker):
+            return claim
     return None
+
+
+def claim_item(item: WorkItem, worker: str) -> Claim | None:
+    """Take this item if it is still queued."""
+    taken = WorkItem.objects.filter(pk=item.pk, status=Status.QUEUED).update(
+        status=Status.RUNNING,
+        worker=worker,
+        started_at=Coalesce("started_at", Now()),
+        **raise_token(),
+    )
+    if not taken:
+        return None
+    item.refresh_from_db()
+    return Claim(item)
 
 
 class Claim:

@@ -69,6 +69,9 @@ class WorkItem(models.Model):
     class Meta:
         indexes = [models.Index(fields=["queue", "status", "created_at"])]
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.status}"
+
     @classmethod
     def enqueue(cls, kind: str, owner: User | None) -> WorkItem:
         """Create an item and wake a worker up once the transaction is committed."""
@@ -158,6 +161,9 @@ class Worker(models.Model):
     seen_at = models.DateTimeField()
 
     objects = WorkerQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
 
     @classmethod
     def beat(cls, name: str, queue: str) -> None:

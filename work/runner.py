@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,13 +19,15 @@ from work.claim import (
     ReleasedError,
     StopRequestedError,
     WorkFailedError,
+    claim_item,
     claim_next,
 )
-from work.models import Worker
+from work.models import Worker, WorkItem
 from work.status import Status
 
 logger = logging.getLogger(__name__)
 
+POLL_SECONDS = 0.5
 UNEXPECTED = (
     "The work stopped for a reason the studio did not expect ({name}). Nothing that was saved "
     "before is lost. Try again; if it fails again, the worker's log says more."
@@ -48,6 +51,19 @@ def run_next(queue: str) -> bool:
         run(claim)
     tasks.send_wake(queue)  # a slot is free
     return True
+
+
+def run_item(item: WorkItem) -> WorkItem:
+    """Run this item here and now, for a command line; wait if a worker was quicker to take it."""
+    claim = claim_item(item, f"{socket.gethostname()}:shell:{os.getpid()}")
+    if claim is not None:
+        with claim.heartbeat():
+            run(claim)
+    item.refresh_from_db()
+    while item.is_active:
+        time.sleep(POLL_SECONDS)
+        item.refresh_from_db()
+    return item
 
 
 def run(claim: Claim) -> None:

@@ -1,0 +1,57 @@
+"""The cast and the props of the tests: people, a broker, and a small real model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+
+from accounts.models import User
+from studio import broker
+from tuner.tiny import make_tiny_model
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """Owns what the tests are about."""
+    return User.objects.create_user("alice", "alice@example.org", PASSWORD)
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """Has the same rights, and must see nothing of Alice's."""
+    return User.objects.create_user("bob", None, PASSWORD)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, settings: object) -> Path:
+    """An empty data folder for one test."""
+    for name in ("run", "tmp", "locks", "logs"):
+        (tmp_path / name).mkdir()
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    settings.TEMPORARY_DIR = tmp_path / "tmp"  # type: ignore[attr-defined]
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random model in Hugging Face layout, made once."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def running_broker() -> Iterator[str]:
+    """The embedded broker, started the way the studio starts it."""
+    process = subprocess.Popen([sys.executable, "manage.py", "run_broker"])
+    try:
+        broker.wait_until_up(timeout_seconds=20)
+        yield django_settings.REDIS_URL
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
