@@ -4,6 +4,8 @@ TunerError
  |-- SettingsError     a setting is unknown, out of range, or contradicts another
  |-- ExampleError      an example or a file of examples cannot be used (reason and remedy)
  |-- ModelError        a base model folder is missing, incomplete or cannot be read
+ |-- AdapterError      an adapter is damaged, of another base, or of a kind that is not served
+ |-- PromptTooLongError  a conversation does not fit the model's context
  |-- CheckpointError   a checkpoint is incomplete, damaged, or belongs to other settings
  |-- StorageError      a file could not be written, most often because the disk is full
  |-- DivergedError     the loss became infinite or not a number
@@ -31,6 +33,14 @@ class ExampleError(TunerError):
 
 class ModelError(TunerError):
     """A base model folder is missing, incomplete or cannot be read."""
+
+
+class AdapterError(TunerError):
+    """An adapter is damaged, belongs to another base model, or is of a kind that is not served."""
+
+
+class PromptTooLongError(TunerError):
+    """A conversation does not fit the model's context."""
 
 
 class CheckpointError(TunerError):
