@@ -66,9 +66,35 @@ def save_adapter(base: Path, config: peft.LoraConfig, folder: Path, seed: int) -
     return folder
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads that both compute on two cores each would mostly wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def load(
+    base: Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    most_active: int = 16,
+    stall_seconds: float = 60,
+    thread_count: Callable[[], int] = lambda: 1,
+) -> Engine:
+    return Engine.load(
+        base,
+        dtype=dtype,
+        most_active=most_active,
+        stall_seconds=stall_seconds,
+        thread_count=thread_count,
+    )
+
+
 @pytest.fixture
 def engine(base: Path) -> Iterator[Engine]:
-    engine = Engine.load(base, dtype=torch.float32)
+    engine = load(base)
     yield engine
     engine.close()
 
@@ -95,7 +121,7 @@ def answer_of_stock_peft(
 def test_greedy_answers_of_many_adapters_at_once_equal_those_of_stock_peft(
     base: Path, adapters: list[Path], dtype: torch.dtype
 ) -> None:
-    engine = Engine.load(base, dtype=dtype)
+    engine = load(base, dtype=dtype)
     for folder in adapters:
         engine.load_adapter(folder.name, folder)
     wanted = list(itertools.product([None, *adapters], [COUNTING, GREETING]))
@@ -156,7 +182,7 @@ def test_a_cancelled_answer_ends_at_once_and_leaves_the_engine_free(engine: Engi
 
 
 def test_an_answer_that_nobody_reads_is_given_up(base: Path) -> None:
-    engine = Engine.load(base, dtype=torch.float32, stall_seconds=0.2)
+    engine = load(base, stall_seconds=0.2)
     stream = engine.submit(Request(messages=GREETING, sampling=ENDLESS))
     wait_until(lambda: stream.is_finished)
     with pytest.raises(TunerError, match="nobody was reading"):
@@ -165,7 +191,7 @@ def test_an_answer_that_nobody_reads_is_given_up(base: Path) -> None:
 
 
 def test_requests_beyond_the_active_ones_wait_and_are_answered(base: Path) -> None:
-    engine = Engine.load(base, dtype=torch.float32, most_active=1)
+    engine = load(base, most_active=1)
     request = Request(messages=GREETING, sampling=GREEDY)
     streams = [engine.submit(request) for _ in range(3)]
     assert len({"".join(stream) for stream in streams}) == 1
@@ -265,7 +291,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_closing_ends_open_answers_with_an_error(base: Path) -> None:
-    engine = Engine.load(base, dtype=torch.float32)
+    engine = load(base)
     stream = engine.submit(Request(messages=GREETING, sampling=ENDLESS))
     engine.close()
     with pytest.raises(TunerError, match="closed"):
@@ -292,10 +318,9 @@ def test_top_p_keeps_the_fewest_that_fill_the_share() -> None:
 
 
 def test_the_number_of_threads_follows_what_the_machine_allows(base: Path) -> None:
-    allowed = 1
-    engine = Engine.load(base, dtype=torch.float32, thread_count=lambda: allowed)
+    engine = load(base, thread_count=lambda: 2)
     "".join(engine.submit(Request(messages=GREETING, sampling=GREEDY)))
-    assert engine.threads == 1
+    assert engine.threads == 2
     engine.close()
 
 
