@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from accounts import setup
 from accounts.forms import OwnerForm
 from web.http import UserRequest
 
 MAY_SET_UP = "may_set_up"
+THEMES = {"system", "light", "dark"}
+YEAR_SECONDS = 365 * 24 * 3600
 
 
 @never_cache
@@ -50,4 +55,18 @@ def account_form(request: HttpRequest) -> HttpResponse:
 
 def settings_page(request: UserRequest) -> HttpResponse:
     """The signed-in person's own page."""
-    return render(request, "accounts/settings.html")
+    context = {"version": settings.STUDIO_VERSION, "data_folder": settings.DATA_DIR}
+    return render(request, "accounts/settings.html", context)
+
+
+@login_not_required
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Keep the theme in a cookie, so that the server sends the right one at once."""
+    chosen = request.POST.get("theme", "")
+    target = request.POST.get("next", "/")
+    is_ours = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
+    response = redirect(target if is_ours else "/")
+    if chosen in THEMES:
+        response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, samesite="Lax")
+    return response

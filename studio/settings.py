@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+import tomllib
 from pathlib import Path
 from urllib.parse import quote
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.contrib.messages import constants as message_levels
 from django_htmx import __file__ as htmx_package
 
 from studio import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+STUDIO_VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 TEMPORARY_DIR = DATA_DIR / "tmp"
@@ -120,6 +123,10 @@ STATICFILES_FINDERS = [
 ]
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_MAX_AGE = 60
+
+# The page's own words for how a message is meant.
+MESSAGE_TAGS = {message_levels.SUCCESS: "good", message_levels.ERROR: "bad"}
+CSRF_FAILURE_VIEW = "web.errors.csrf_failure"
 
 # --- Accounts -------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 def answer(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
     """One page for all errors: what happened, what is safe, where to go."""
-    context = {"title": title, "sentence": sentence}
+    context = {"title": title, "sentence": sentence, "status": status}
     return render(request, "web/error.html", context, status=status)
 
 
@@ -43,6 +43,16 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404, the same whether a thing is missing or someone else's."""
     return answer(
         request, 404, "There is nothing at this address", "It may have been deleted or renamed."
+    )
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """429 from the limits on signing in."""
+    return answer(
+        request,
+        429,
+        "Too many tries",
+        "For safety, this address takes a break. Wait a minute, then try again.",
     )
 
 
