@@ -46,9 +46,7 @@ class ModelFacts:
 
 def check_base_model(folder: Path) -> ModelFacts:
     """The facts of a complete base model; ModelError says what is missing or damaged."""
-    if not folder.is_dir():
-        raise ModelError(f"There is no folder {folder}. Check the path of the base model.")
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     parameters, precision = _read_weights(folder)
     ChatEncoder.load(folder)
     try:
@@ -67,6 +65,13 @@ def check_base_model(folder: Path) -> ModelFacts:
             f"{folder / 'config.json'} does not describe a language model ({error}). "
             "Choose a text model in Hugging Face layout."
         ) from None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The model's configuration; ModelError if there is no such folder or file."""
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}. Check the path of the base model.")
+    return read_json(folder / "config.json")
 
 
 def _read_weights(folder: Path) -> tuple[int, str]:

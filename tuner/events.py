@@ -46,6 +46,7 @@ class Started(Event):
     trainable_parameters: int
     learning_rate: float
     precision: str
+    device: str
     threads: int
     torch_version: str
 
@@ -84,6 +85,8 @@ class Saved(Event):
     step: int
     epoch: float
     path: str
+    is_adapter: bool
+    """True for the finished adapter, False for a checkpoint on the way."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,105 @@
+"""Load a base model with a fresh adapter on every linear layer, and the adapter's way to bytes.
+
+The files are peft's own, so that whatever reads peft's adapters reads ours. No remote code is run
+and nothing pickled is read. Knows nothing of examples or steps.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from tuner.convert import weight_files
+from tuner.encode import TOKENIZER_FILES
+from tuner.errors import CheckpointError, ModelError
+from tuner.settings import TuningSettings
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+SETTINGS_FILE = "settings.json"
+
+
+def load_base(folder: Path, precision: str, device: torch.device) -> Any:
+    """The frozen base model, in the precision it will be tuned in."""
+    weight_files(folder)
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, precision),
+            attn_implementation="sdpa",
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(f"{folder} cannot be loaded: {reason} Choose another model.") from error
+    return model.to(device)
+
+
+def add_adapter(base: Any, settings: TuningSettings) -> Any:
+    """The base with a trainable adapter in float32; the same seed gives the same adapter."""
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.resolved_lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # peft reads an attribute that transformers has since renamed.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+        torch.manual_seed(settings.seed)
+        return get_peft_model(base, config)
+
+
+def adapter_files(model: Any, settings: TuningSettings, base: Path) -> dict[str, bytes]:
+    """Everything a tuned model needs besides its base, by file name."""
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    tokenizer_files = (base / name for name in TOKENIZER_FILES)
+    return {
+        ADAPTER_CONFIG: _adapter_config(model, base),
+        ADAPTER_WEIGHTS: save(weights, metadata={"format": "pt"}),
+        SETTINGS_FILE: _json_bytes(_provenance(settings, base)),
+        **{path.name: path.read_bytes() for path in tokenizer_files if path.exists()},
+    }
+
+
+def load_adapter_weights(model: Any, content: bytes) -> None:
+    """Put saved weights in the place of the adapter's; CheckpointError if they do not fit."""
+    try:
+        result = set_peft_model_state_dict(model, load(content))
+    except (RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"The checkpoint's adapter does not fit this job: {error}") from None
+    if result.unexpected_keys:
+        raise CheckpointError("The checkpoint's adapter is for another base model.")
+
+
+def _adapter_config(model: Any, base: Path) -> bytes:
+    config = model.peft_config["default"].to_dict()
+    config["target_modules"] = sorted(config["target_modules"])
+    config["base_model_name_or_path"] = str(base)
+    config["inference_mode"] = True
+    return _json_bytes(config)
+
+
+def _provenance(settings: TuningSettings, base: Path) -> dict[str, Any]:
+    versions = {module.__name__: str(module.__version__) for module in (torch, transformers, peft)}
+    return {"settings": settings.as_dict(), "base": base.name, "versions": versions}
+
+
+def _json_bytes(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode()

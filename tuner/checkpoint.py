@@ -1,0 +1,121 @@
+"""A run's whole state as a folder, from which it goes on exactly as if it had never stopped.
+
+A checkpoint is a usable adapter together with the optimiser's memory and the place in the data.
+No random state is kept: each step draws from its own seed. Knows nothing of when to save.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from tuner.adapter import ADAPTER_WEIGHTS, adapter_files, load_adapter_weights
+from tuner.errors import CheckpointError
+from tuner.examples import Example
+from tuner.settings import TuningSettings
+from tuner.storage import read_folder, write_folder
+
+_OPTIMIZER = "optimizer.safetensors"
+_STATE = "state.json"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run has come: what a resumed one must know besides the weights."""
+
+    step: int = 0
+    epoch_loss: float = 0.0
+    """Summed over the answer tokens of the epoch so far."""
+    epoch_tokens: int = 0
+    train_loss: float | None = None
+    """Mean of the last whole epoch."""
+    validation_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One read from disk and found intact."""
+
+    progress: Progress
+    precision: str
+    adapter: bytes
+    optimizer: bytes
+
+    def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> None:
+        load_adapter_weights(model, self.adapter)
+        _restore_optimizer(optimizer, load(self.optimizer))
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    model: Any,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    settings: TuningSettings,
+    precision: str,
+    base: Path,
+    data_hash: str,
+) -> None:
+    state = {
+        "progress": asdict(progress),
+        "precision": precision,
+        "settings": settings.as_dict(),
+        "data": data_hash,
+    }
+    files = {
+        **adapter_files(model, settings, base),
+        _OPTIMIZER: save(_optimizer_tensors(optimizer)),
+        _STATE: json.dumps(state, indent=2).encode(),
+    }
+    write_folder(folder, files, manifest=True)
+
+
+def load_checkpoint(folder: Path, settings: TuningSettings, data_hash: str) -> Checkpoint:
+    """The checkpoint in `folder`, if it is whole and of this very job."""
+    files = read_folder(folder)
+    state = json.loads(files[_STATE])
+    if state["settings"] != settings.as_dict():
+        raise CheckpointError(f"{folder} was made with other settings. Start the job anew.")
+    if state["data"] != data_hash:
+        raise CheckpointError(f"{folder} was made with other examples. Start the job anew.")
+    progress = Progress(**state["progress"])
+    return Checkpoint(progress, state["precision"], files[ADAPTER_WEIGHTS], files[_OPTIMIZER])
+
+
+def hash_examples(*groups: Iterable[Example]) -> str:
+    """One hash for all examples of a job and their order."""
+    digest = hashlib.sha256()
+    for group in groups:
+        digest.update(b"\x00")
+        for example in group:
+            digest.update(json.dumps(example.as_dict()).encode())
+    return digest.hexdigest()
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Sequence[torch.nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{index}.{name}": value.detach().cpu().contiguous()
+        for index, parameter in enumerate(_parameters(optimizer))
+        for name, value in optimizer.state[parameter].items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    parameters = _parameters(optimizer)
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        parameter = parameters[int(index)]
+        device = parameter.device if name != "step" else value.device
+        optimizer.state[parameter][name] = value.to(device)

@@ -1,0 +1,61 @@
+"""The examples of one run as token ids, encoded when first asked for and then kept.
+
+A run with very many examples takes its first step as soon as one with few. What is longer than
+the limit is left out before the run starts, so that the number of steps is known; short texts need
+no tokenising to be known as short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuner.encode import ChatEncoder, Encoded
+from tuner.errors import ExampleError
+from tuner.examples import Example
+
+_TEMPLATE_TOKENS = 512
+"""More than any chat template adds around the texts."""
+
+
+class EncodedExamples:
+    """A sequence of encoded examples, all within the limit; `dropped` were too long."""
+
+    def __init__(self, encoder: ChatEncoder, examples: Sequence[Example], limit: int) -> None:
+        self._encoder = encoder
+        self._limit = limit
+        self._cache: dict[int, Encoded] = {}
+        self._examples = examples
+        self._kept = [index for index in range(len(examples)) if self._fits(index)]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, index: int) -> Encoded:
+        encoded = self._encode(self._kept[index])
+        if len(encoded) > self._limit:
+            raise ExampleError(
+                f"Example {self._kept[index] + 1} has {len(encoded)} tokens; "
+                f"the limit is {self._limit}.",
+                "Shorten it or raise the limit.",
+            )
+        return encoded
+
+    @property
+    def dropped(self) -> int:
+        return len(self._examples) - len(self._kept)
+
+    def _fits(self, index: int) -> bool:
+        # No tokenizer makes more tokens than there are bytes, so most need no encoding here.
+        contents = (turn.content for turn in self._examples[index].messages)
+        if sum(len(content.encode()) for content in contents) + _TEMPLATE_TOKENS <= self._limit:
+            return True
+        return len(self._encode(index)) <= self._limit
+
+    def _encode(self, index: int) -> Encoded:
+        if index not in self._cache:
+            try:
+                self._cache[index] = self._encoder.encode_example(self._examples[index])
+            except ExampleError as error:
+                reason = f"Example {index + 1}: {error.reason}"
+                raise ExampleError(reason, error.remedy) from None
+        return self._cache[index]
