@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
+from django.db.models.deletion import Collector
+from django.db.models.functions import Lower
 
+from datasets.errors import InUseError
 from tuner.examples import Example, read_examples
 
 if TYPE_CHECKING:
@@ -29,6 +32,13 @@ class OwnedQuerySet(models.QuerySet["Dataset"]):
         """As lists show them."""
         return self.order_by("-created_at")
 
+    def with_versions(self) -> OwnedQuerySet:
+        """With `listed_versions`, the newest first; without their reports, which may be long."""
+        versions = DatasetVersion.objects.defer("report").order_by("-number")
+        return self.prefetch_related(
+            models.Prefetch("versions", queryset=versions, to_attr="listed_versions")
+        )
+
 
 class Dataset(models.Model):
     """A named set of checked examples. Exists only with at least one whole version."""
@@ -42,7 +52,7 @@ class Dataset(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["owner", "name"], name="one_dataset_of_a_name")
+            models.UniqueConstraint("owner", Lower("name"), name="one_dataset_of_a_name")
         ]
 
     def __str__(self) -> str:
@@ -52,6 +62,25 @@ class Dataset(models.Model):
     def current(self) -> DatasetVersion:
         """The newest version."""
         return self.versions.latest("number")
+
+    def uses(self) -> list[models.Model]:
+        """What needs this dataset and would be broken without it."""
+        try:
+            Collector(using=self._state.db or "default", origin=self).collect([self])
+        except models.ProtectedError as error:
+            return list(error.protected_objects)
+        return []
+
+    def delete_with_files(self) -> None:
+        """The rows first, then the files: a file without a row is only wasted space."""
+        paths = [version.path for version in self.versions.all()]
+        with transaction.atomic():
+            try:
+                self.delete()
+            except models.ProtectedError as error:
+                raise InUseError(in_use_sentence(len(error.protected_objects))) from error
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 class DatasetVersion(models.Model):
@@ -84,6 +113,23 @@ class DatasetVersion(models.Model):
         return read_examples(self.path)
 
 
+def in_use_sentence(count: int) -> str:
+    """Why a dataset stays."""
+    jobs = "1 tuning job was" if count == 1 else f"{count} tuning jobs were"
+    return (
+        f"{jobs} made with this dataset and would lose the way back to its data, so it cannot be "
+        "deleted. Delete the jobs first."
+    )
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    """Queries start from the user."""
+
+    def for_user(self, user: User) -> UploadQuerySet:
+        """What this person may see."""
+        return self.filter(owner=user)
+
+
 class Upload(models.Model):
     """A file whose columns are not known yet: it waits for a person to map them."""
 
@@ -92,6 +138,16 @@ class Upload(models.Model):
     name = models.CharField(max_length=120)
     file_name = models.CharField(max_length=255)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UploadQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    def discard(self) -> None:
+        """Forget the row and the file."""
+        self.delete()
+        self.path.unlink(missing_ok=True)
 
     @property
     def path(self) -> Path:

@@ -6,12 +6,15 @@ Knows where they lie and what they teach; the examples themselves are the JSONL 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.intake import create_dataset
+from datasets.models import Dataset
+
 if TYPE_CHECKING:
     from accounts.models import User
-    from datasets.models import Dataset
 
 FOLDER = Path(__file__).parent / "samples"
 
@@ -49,3 +52,25 @@ SAMPLE_SETS = (
 def get_sample_set(slug: str) -> SampleSet | None:
     """The sample set of that name, if there is one."""
     return next((sample for sample in SAMPLE_SETS if sample.slug == slug), None)
+
+
+def add_sample(owner: User, slug: str) -> Dataset:
+    """This person's dataset of the sample set: the one there is, else a new one.
+
+    KeyError for a slug that names no sample set.
+    """
+    sample = get_sample_set(slug)
+    if sample is None:
+        raise KeyError(slug)
+    existing = Dataset.objects.for_user(owner).filter(versions__report__sample=slug).first()
+    if existing is not None:
+        return existing
+    name = free_name(owner, sample.title)
+    return create_dataset(owner, name, sample.path, facts={"sample": slug})
+
+
+def free_name(owner: User, wanted: str) -> str:
+    """`wanted`, or with the first number that makes it new."""
+    names = (wanted if number == 1 else f"{wanted} {number}" for number in count(1))
+    taken = Dataset.objects.for_user(owner)
+    return next(name for name in names if not taken.filter(name__iexact=name).exists())
