@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 
 from datasets.models import DatasetVersion
+from jobs.protocol import Point
 from library.models import BaseModel, TunedModel
 from tuner.settings import TuningSettings
 from work.models import WorkItem
@@ -66,8 +68,13 @@ class Job(models.Model):
     step = models.PositiveIntegerField(default=0)
     training_loss = models.FloatField(null=True)
     validation_loss = models.FloatField(null=True)
-    estimated_seconds = models.FloatField(null=True)
+    last_seq = models.PositiveIntegerField(default=0)
+    predicted_seconds = models.FloatField(null=True)
+    """From the timed steps alone; compared with the truth to correct the next prediction."""
     seconds_per_step = models.FloatField(null=True)
+    """Averaged over this run so far, evaluations and saving included."""
+    request_id = models.UUIDField(default=uuid.uuid4, unique=True)
+    """Made with the form: the same form sent twice is one job."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = JobQuerySet.as_manager()
@@ -75,10 +82,31 @@ class Job(models.Model):
     def __str__(self) -> str:
         return self.tuned_model_name
 
+    def get_absolute_url(self) -> str:
+        """The job's page."""
+        return reverse("jobs:detail", args=[self.pk])
+
     @property
     def tuning_settings(self) -> TuningSettings:
         """The settings as the engine takes them."""
         return TuningSettings.from_dict(self.settings)
+
+    @property
+    def epochs(self) -> int:
+        """How often all examples are gone through."""
+        return self.tuning_settings.epochs
+
+    @property
+    def progress(self) -> float:
+        """Steps done, 0 to 1."""
+        return self.step / self.total_steps if self.total_steps else 0.0
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """From the steps so far; None before the first."""
+        if not self.seconds_per_step or not self.work.is_active:
+            return None
+        return (self.total_steps - self.step) * self.seconds_per_step
 
     @property
     def group(self) -> str:
@@ -109,6 +137,12 @@ class MetricPoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.value} at step {self.step}"
+
+    def as_message(self) -> Point:
+        """As pages receive it."""
+        return Point(
+            seq=self.seq, name=self.name, step=self.step, epoch=self.epoch, value=self.value
+        )
 
 
 class JobLogLine(models.Model):

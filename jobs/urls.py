@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from jobs import views
 
 app_name = "jobs"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.list_jobs, name="list"),
+    path("new/", views.new, name="new"),
+    path("estimate/", views.show_estimate, name="estimate"),
+    path("running/", views.running, name="running"),
+    path("<uuid:job_id>/", views.detail, name="detail"),
+    path("<uuid:job_id>/header/", views.header, name="header"),
+    path("<uuid:job_id>/metrics/", views.read_metrics, name="metrics"),
+    path("<uuid:job_id>/numbers/", views.numbers, name="numbers"),
+    path("<uuid:job_id>/cancel/", views.cancel, name="cancel"),
+    path("<uuid:job_id>/retry/", views.retry, name="retry"),
+]

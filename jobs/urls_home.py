@@ -1,7 +1,12 @@
-"""The address of the first page."""
+"""The address of the first page, and of the button that begins with sample data."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from jobs import home
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("start/<slug:slug>/", home.start_with_sample, name="start_with_sample"),
+]

@@ -112,6 +112,7 @@ def progress_writer(claim: Claim) -> Callable[[float, str], None]:
         if time.monotonic() - written_at >= PROGRESS_SECONDS:
             written_at = time.monotonic()
             claim.check_stop()
+            claim.check_release()
             with claim.fenced(progress=share, phase=words):
                 claim.item.phase = words
             claim.made_progress()

@@ -109,11 +109,14 @@ class Claim:
         self.last_progress = now
 
     def check_stop(self) -> None:
-        """Raise when a person asked to stop or the process must go. Cheap: one indexed read."""
-        if self.must_release.is_set():
-            raise ReleasedError
+        """Raise when a person asked to stop. Cheap: one indexed read."""
         if WorkItem.objects.filter(pk=self.item.pk, stop_requested=True).exists():
             raise StopRequestedError
+
+    def check_release(self) -> None:
+        """Raise when this process must go; called where the work can be carried on from."""
+        if self.must_release.is_set():
+            raise ReleasedError
 
     # --- ending ----------------------------------------------------------------------------
     def end(self, status: Status, error: str = "") -> None:

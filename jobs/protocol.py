@@ -1,0 +1,59 @@
+"""The messages from a job to the pages that watch it. The socket only listens.
+
+Client to server: nothing after the address, /ws/jobs/<uuid>/?since=<seq>.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class Point(TypedDict):
+    """One metric at one step. `seq` counts a job's points and is never used again."""
+
+    seq: int
+    name: str
+    step: int
+    epoch: float
+    value: float
+
+
+class MetricsMessage(TypedDict):
+    """New points, in order of `seq`."""
+
+    type: Literal["metrics"]
+    points: list[Point]
+
+
+class StatusMessage(TypedDict):
+    """The job's state changed; also sent once on connect."""
+
+    type: Literal["status"]
+    status: str
+    phase: str
+
+
+class LogMessage(TypedDict):
+    """A line of the job's log. `number` grows with each line."""
+
+    type: Literal["log"]
+    number: int
+    text: str
+
+
+class CheckpointMessage(TypedDict):
+    """A checkpoint lies complete on disk."""
+
+    type: Literal["checkpoint"]
+    step: int
+    epoch: float
+
+
+class RewindMessage(TypedDict):
+    """There are no points after `step`: drop those you have. Also sent once on connect."""
+
+    type: Literal["rewind"]
+    step: int
+
+
+Message = MetricsMessage | StatusMessage | LogMessage | CheckpointMessage | RewindMessage

@@ -1,0 +1,196 @@
+"""Write what the engine says into the database, then tell the pages that are open.
+
+Database first, socket second: a message that is lost costs a page nothing, because it asks again
+for everything after the last point it has.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import assert_never
+
+from django.conf import settings
+
+from jobs.models import Checkpoint, Job, JobLogLine, MetricPoint
+from jobs.protocol import (
+    CheckpointMessage,
+    LogMessage,
+    Message,
+    MetricsMessage,
+    RewindMessage,
+)
+from tuner.events import Evaluated, Event, Finished, Phase, Saved, Started, Step
+from web import live
+from work.claim import Claim
+
+BATCH_SECONDS = 0.2
+TRAINING_LOSS = "train/loss"
+VALIDATION_LOSS = "validation/loss"
+
+
+class Recorder:
+    """Records one run of one job. Every write holds only while the claim does."""
+
+    def __init__(self, job: Job, claim: Claim) -> None:
+        self.job = job
+        self.claim = claim
+        self.pending: list[MetricPoint] = []
+        self.flushed_at = -math.inf
+        self.first_step = job.step
+        self.tuning_since = time.monotonic()
+
+    def record(self, event: Event) -> None:
+        """Take one event of the engine."""
+        match event:
+            case Phase():
+                self.flush()
+                self.claim.set_phase(event.name)
+            case Started():
+                self.started(event)
+            case Step():
+                self.stepped(event)
+            case Evaluated():
+                self.evaluated(event)
+            case Saved():
+                self.saved(event)
+            case Finished():
+                self.finished(event)
+            case _:
+                assert_never(event)  # type: ignore[arg-type]
+        self.claim.made_progress()
+
+    # --- events ----------------------------------------------------------------------------
+    def started(self, event: Started) -> None:
+        """Say what will be done."""
+        self.job.total_steps = event.total_steps
+        self.job.facts = event.as_dict()
+        self.first_step = self.job.step = event.step
+        self.tuning_since = time.monotonic()
+        self.save("total_steps", "facts", "step")
+        self.log(
+            f"Tuning on {event.training_examples} examples in {event.total_steps} steps; "
+            f"{event.validation_examples} held out for validation. "
+            f"{event.trainable_parameters:,} weights learn, in {event.precision} "
+            f"on {event.threads} threads."
+        )
+        if event.dropped_examples:
+            self.log(
+                f"{event.dropped_examples} examples are longer than the maximum length and were "
+                "left out."
+            )
+
+    def stepped(self, event: Step) -> None:
+        """Points of one step; written at once when the last write is long enough ago."""
+        self.job.step = event.step
+        self.job.training_loss = event.train_loss
+        done = event.step - self.first_step
+        self.job.seconds_per_step = (time.monotonic() - self.tuning_since) / done
+        self.add(TRAINING_LOSS, event.step, event.epoch, event.train_loss)
+        self.add("train/learning_rate", event.step, event.epoch, event.learning_rate)
+        self.add("train/gradient_norm", event.step, event.epoch, event.gradient_norm)
+        self.add("train/tokens_per_second", event.step, event.epoch, event.tokens / event.seconds)
+        if time.monotonic() - self.flushed_at >= BATCH_SECONDS:
+            self.flush()
+
+    def evaluated(self, event: Evaluated) -> None:
+        """The validation loss, written at once."""
+        self.job.validation_loss = event.validation_loss
+        self.add(VALIDATION_LOSS, event.step, event.epoch, event.validation_loss)
+        self.flush()
+        self.log(
+            f"Epoch {event.epoch:g}: validation loss {event.validation_loss:.4f} "
+            f"at step {event.step}."
+        )
+
+    def saved(self, event: Saved) -> None:
+        """A checkpoint's row, now that its files are whole."""
+        path = Path(event.path)
+        if path.parent != self.job.folder:
+            return  # the finished adapter, which the runner puts into the library
+        self.flush()
+        with self.claim.fenced():
+            Checkpoint.objects.update_or_create(
+                job=self.job,
+                step=event.step,
+                defaults={
+                    "epoch": event.epoch,
+                    "folder_name": path.name,
+                    "last_seq": self.job.last_seq,
+                    "validation_loss": self.job.validation_loss,
+                },
+            )
+        self.publish(CheckpointMessage(type="checkpoint", step=event.step, epoch=event.epoch))
+        self.log(f"Saved a checkpoint at step {event.step}.")
+
+    def finished(self, event: Finished) -> None:
+        """The last losses, and how fast it was."""
+        self.job.training_loss = event.train_loss or self.job.training_loss
+        self.job.validation_loss = event.validation_loss or self.job.validation_loss
+        self.flush()
+        self.save("training_loss", "validation_loss")
+        self.log(
+            f"Finished {event.steps} steps in {event.wall_seconds:.0f} s, "
+            f"{event.examples_per_second:.1f} examples a second."
+        )
+
+    # --- writing ---------------------------------------------------------------------------
+    def add(self, name: str, step: int, epoch: float, value: float) -> None:
+        """Number a point and keep it for the next write."""
+        self.job.last_seq += 1
+        self.pending.append(
+            MetricPoint(
+                job=self.job, seq=self.job.last_seq, name=name, step=step, epoch=epoch, value=value
+            )
+        )
+
+    def flush(self) -> None:
+        """Write the kept points and the job's numbers in one transaction, then publish them."""
+        if not self.pending:
+            return
+        with self.claim.fenced(progress=self.job.progress):
+            MetricPoint.objects.bulk_create(self.pending)
+            self.job.save(
+                update_fields=[
+                    "step",
+                    "training_loss",
+                    "validation_loss",
+                    "seconds_per_step",
+                    "last_seq",
+                ]
+            )
+        points = [point.as_message() for point in self.pending]
+        self.pending = []
+        self.flushed_at = time.monotonic()
+        self.publish(MetricsMessage(type="metrics", points=points))
+
+    def rewind(self, checkpoint: Checkpoint | None) -> None:
+        """Forget the points after the checkpoint that the run resumes from, or all of them."""
+        last_seq = checkpoint.last_seq if checkpoint else 0
+        self.job.step = checkpoint.step if checkpoint else 0
+        with self.claim.fenced():
+            self.job.points.filter(seq__gt=last_seq).delete()
+            self.job.checkpoints.filter(step__gt=self.job.step).delete()
+            self.job.save(update_fields=["step"])
+        self.publish(RewindMessage(type="rewind", step=self.job.step))
+
+    def log(self, text: str) -> None:
+        """One line for the page."""
+        with self.claim.fenced():
+            line = JobLogLine.objects.create(job=self.job, text=text[:500])
+        self.publish(LogMessage(type="log", number=line.pk, text=line.text))
+
+    def save(self, *fields: str) -> None:
+        """Write the named fields of the job."""
+        with self.claim.fenced():
+            self.job.save(update_fields=list(fields))
+
+    def publish(self, message: Message) -> None:
+        """To every page that watches this job."""
+        live.publish(self.job.group, message)
+
+
+def checkpoint_folder(job: Job, token: int, step: int) -> Path:
+    """A folder no other run of the job writes to."""
+    return Path(settings.DATA_DIR) / "jobs" / str(job.pk) / f"{token}-{step}"

@@ -1,0 +1,198 @@
+"""Run one tuning job: rows in, the engine in the middle, rows and a tuned model out.
+
+Called for a claimed work item of kind "tuning", in a child of the tuning worker.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+from jobs.models import Checkpoint, Job
+from jobs.protocol import StatusMessage
+from jobs.recorder import TRAINING_LOSS, Recorder, checkpoint_folder
+from library.models import TunedModel
+from tuner.errors import TunerError
+from tuner.events import Event, Step
+from tuner.examples import Example, split_examples
+from web import disk, live
+from work.claim import Claim, LeaseLostError, ReleasedError, StopRequestedError, WorkFailedError
+from work.models import WorkItem
+
+CURVE_POINTS = 40
+"""As many as a sparkline can show."""
+NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+def run(claim: Claim) -> None:
+    """The kind's door: do the job that this work item stands for."""
+    job = Job.objects.for_pages().get(work=claim.item)
+    if job.tuned_model:
+        return  # a run before this one got that far and died before it could say so
+    recorder = Recorder(job, claim)
+    claim.set_phase("preparing")
+    try:
+        with holding_processor():
+            tune(job, claim, recorder)
+    except StopRequestedError:
+        recorder.flush()
+        recorder.log(f"Cancelled at step {job.step} of {job.total_steps}. No model was made.")
+        raise
+    except ReleasedError:
+        recorder.log("The worker was stopped; the job goes back to the queue and will go on.")
+        raise
+    except (LeaseLostError, WorkFailedError):
+        raise
+    except Exception as error:
+        failure = WorkFailedError(explain(error))
+        recorder.log(str(failure))
+        raise failure from error
+
+
+def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
+    """Feed the engine, record what it says, and put the finished adapter into the library."""
+    from tuner.train import train  # imports torch
+
+    if disk.free_bytes(settings.DATA_DIR) < settings.FREE_DISK_MINIMUM_BYTES:
+        raise WorkFailedError("The disk is nearly full. Free at least 1 GB and tune again.")
+    checkpoint = last_checkpoint(job)
+    recorder.rewind(checkpoint)
+    if checkpoint:
+        recorder.log(f"Going on from the checkpoint at step {checkpoint.step}.")
+    training, validation = examples_of(job)
+    adapter = Path(settings.DATA_DIR) / "adapters" / f"{job.pk}-{claim.token}"
+    events = train(
+        job.tuning_settings,
+        training,
+        adapter,
+        base=job.base_model.folder,
+        validation=validation,
+        resume_from=checkpoint.folder if checkpoint else None,
+        checkpoint_folder=lambda step: checkpoint_folder(job, claim.token, step),
+        save_now=lambda step: claim.must_release.is_set(),
+    )
+    with closing(events):
+        follow(events, claim, recorder)
+    publish_model(job, claim, adapter)
+
+
+def follow(events: Iterator[Event], claim: Claim, recorder: Recorder) -> None:
+    """Record every event; stop between two when asked to, or go once a checkpoint is saved."""
+    for event in events:
+        recorder.record(event)
+        claim.check_stop()
+        if not isinstance(event, Step):
+            claim.check_release()
+
+
+def last_checkpoint(job: Job) -> Checkpoint | None:
+    """The newest checkpoint whose files are on this machine."""
+    for checkpoint in job.checkpoints.order_by("-step"):
+        if checkpoint.folder.is_dir():
+            return checkpoint
+    return None
+
+
+def examples_of(job: Job) -> tuple[list[Example], list[Example]]:
+    """Training and validation examples: two datasets, or one divided by share and seed."""
+    examples = job.dataset_version.examples()
+    if job.validation_version:
+        return examples, job.validation_version.examples()
+    chosen = job.tuning_settings
+    return split_examples(examples, chosen.validation_share, chosen.seed)
+
+
+def publish_model(job: Job, claim: Claim, adapter: Path) -> None:
+    """The tuned model's row, now that its files are whole, and the job's link to it."""
+    curve = list(
+        job.points.filter(name=TRAINING_LOSS).order_by("step").values_list("value", flat=True)
+    )
+    with claim.fenced():
+        job.tuned_model = TunedModel.objects.create(
+            owner=job.owner,
+            name=free_name(job),
+            base=job.base_model,
+            folder_name=str(adapter.relative_to(settings.DATA_DIR)),
+            provenance=provenance(job),
+            training_loss=job.training_loss,
+            validation_loss=job.validation_loss,
+            loss_curve=thinned(curve, CURVE_POINTS),
+        )
+        job.save(update_fields=["tuned_model"])
+
+
+def free_name(job: Job) -> str:
+    """The name asked for; with a number behind it if another model took it meanwhile."""
+    taken = set(TunedModel.objects.for_user(job.owner).values_list("name", flat=True))
+    name, number = job.tuned_model_name, 2
+    while name in taken:
+        name = f"{job.tuned_model_name[:50]} {number}"
+        number += 1
+    return name
+
+
+def provenance(job: Job) -> dict[str, object]:
+    """What made the model, frozen: readable after the job or the dataset is gone."""
+    version = job.dataset_version
+    return {
+        "job": str(job.pk),
+        "dataset": version.dataset.name,
+        "dataset_version": version.number,
+        "dataset_sha256": version.sha256,
+        "examples": version.example_count,
+        "validation_dataset": str(job.validation_version or ""),
+        "base_model": job.base_model.name,
+        "settings": job.settings,
+        "facts": job.facts,
+        "steps": job.total_steps,
+    }
+
+
+def thinned(values: list[float], count: int) -> list[float]:
+    """At most `count` of the values, evenly spread, first and last among them."""
+    if len(values) <= count:
+        return values
+    return [values[round(index * (len(values) - 1) / (count - 1))] for index in range(count)]
+
+
+def explain(error: Exception) -> str:
+    """What happened and what to do, for the page."""
+    if isinstance(error, TunerError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return "The disk is full. What was saved before is intact. Free some space and tune again."
+    if isinstance(error, MemoryError):
+        return "There is not enough memory. Tune with a smaller batch size or base model."
+    return (
+        f"Tuning stopped for a reason the studio did not expect ({type(error).__name__}: {error})."
+    )
+
+
+@contextmanager
+def holding_processor() -> Iterator[None]:
+    """Hold the lock by which the model server knows that a job needs this machine's cores."""
+    descriptor = os.open(Path(settings.DATA_DIR) / "locks" / "cpu", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def announce(item: WorkItem) -> None:
+    """Tell the pages that watch this item's job of its new state, and drop what a stop left."""
+    job = Job.objects.filter(work=item).first()
+    if job is None:
+        return
+    if item.is_finished and job.tuned_model is None:
+        for leftover in (Path(settings.DATA_DIR) / "adapters").glob(f"{job.pk}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    message = StatusMessage(type="status", status=item.status, phase=item.phase)
+    live.publish(job.group, message)

@@ -1,0 +1,182 @@
+"""Pages of tuning jobs: list, form, detail, and the fragments that keep them current."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from datasets.models import Dataset
+from jobs import estimate, metrics
+from jobs.forms import JobForm
+from jobs.launch import LaunchError, launch, suggest_name
+from jobs.models import Job
+from tuner.events import PHASES
+from tuner.settings import DEFAULT_LEARNING_RATE
+from web.http import UserRequest, page_or_fragment, redirect_htmx
+from work.models import Worker
+
+LOG_LINES = 200
+
+
+def get_job_or_404(request: UserRequest, job_id: UUID) -> Job:
+    """A job of this person; 404 for anyone else's, as if it did not exist."""
+    return get_object_or_404(Job.objects.for_user(request.user).for_pages(), pk=job_id)
+
+
+@require_GET
+def list_jobs(request: UserRequest) -> HttpResponse:
+    """All jobs, newest first."""
+    jobs = Job.objects.for_user(request.user).for_pages().newest_first()
+    any_active = any(job.work.is_active for job in jobs)
+    context = {"jobs": jobs, "any_active": any_active}
+    return page_or_fragment(request, "jobs/list.html", "jobs/_table.html", context)
+
+
+def new(request: UserRequest) -> HttpResponse:
+    """The form of a new job, and what happens when it is sent."""
+    if request.method == "POST":
+        return start(request, JobForm(request.user, request.POST))
+    form = JobForm(request.user, initial=initial_values(request))
+    return render(request, "jobs/new.html", form_context(form))
+
+
+def initial_values(request: UserRequest) -> dict[str, object]:
+    """From a dataset's page: that dataset and a name; from a job's page: its settings."""
+    datasets = Dataset.objects.for_user(request.user)
+    values: dict[str, object] = {}
+    if like := valid_uuid(request.GET.get("like")):
+        values |= settings_of(get_job_or_404(request, like))
+    if dataset_id := valid_uuid(request.GET.get("dataset")):
+        values["dataset"] = get_object_or_404(datasets, pk=dataset_id)
+    dataset = values.get("dataset") or datasets.newest_first().first()
+    if isinstance(dataset, Dataset):
+        values["dataset"] = dataset
+        values["tuned_model_name"] = suggest_name(request.user, dataset.name)
+    return values
+
+
+def settings_of(job: Job) -> dict[str, object]:
+    """The form's values for a job like this one."""
+    validation = job.validation_version
+    return {
+        **job.settings,
+        "adapter_size": job.settings["lora_rank"],
+        "dataset": job.dataset_version.dataset,
+        "validation_dataset": validation.dataset if validation else None,
+        "base_model": job.base_model_id,
+    }
+
+
+def valid_uuid(text: str | None) -> UUID | None:
+    """The address's id, or None when there is none. 404 when it is no id."""
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Http404 from error
+
+
+def start(request: UserRequest, form: JobForm) -> HttpResponse:
+    """Launch the job and go to its page, or show the form again with what is wrong."""
+    if form.is_valid():
+        try:
+            job = launch(form.order())
+        except LaunchError as error:
+            form.add_error(error.field, str(error))
+        else:
+            return redirect_htmx(request, job.get_absolute_url())
+    return render(request, "jobs/new.html", form_context(form), status=422)
+
+
+def form_context(form: JobForm) -> dict[str, object]:
+    """What the page of the form shows."""
+    return {
+        "form": form,
+        "default_learning_rate": DEFAULT_LEARNING_RATE,
+        "worker_alive": Worker.objects.alive("gpu").exists(),
+    }
+
+
+@require_POST
+def show_estimate(request: UserRequest) -> HttpResponse:
+    """The card beside the form, for the values typed so far."""
+    form = JobForm(request.user, request.POST)
+    prediction = None
+    if form.is_valid():
+        order = form.order()
+        prediction = estimate.predict(
+            order.version, order.base_model, order.settings, order.validation_version
+        )
+    context = {"estimate": prediction, **form_context(form)}
+    return render(request, "jobs/_estimate.html", context)
+
+
+@require_GET
+def detail(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """The job's page."""
+    job = get_job_or_404(request, job_id)
+    lines = reversed(job.log_lines.order_by("-pk")[:LOG_LINES])
+    context = {"job": job, "log_lines": lines, **header_context(job)}
+    return render(request, "jobs/detail.html", context)
+
+
+@require_GET
+def header(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """Status, phases and progress, asked for again while the job is active."""
+    job = get_job_or_404(request, job_id)
+    return render(request, "jobs/_header.html", {"job": job, **header_context(job)})
+
+
+def header_context(job: Job) -> dict[str, object]:
+    """What the header says beyond the job itself."""
+    return {
+        "phases": PHASES,
+        "worker_alive": Worker.objects.alive("gpu").exists(),
+        "position": job.work.position(),
+    }
+
+
+@require_GET
+def read_metrics(request: UserRequest, job_id: UUID) -> JsonResponse:
+    """Points after `since`, for the first paint and for pages without a socket."""
+    job = get_job_or_404(request, job_id)
+    since = request.GET.get("since", "0")
+    return JsonResponse(metrics.after(job, int(since) if since.isdecimal() else 0))
+
+
+@require_GET
+def numbers(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """The losses as a table, for those who rather read than look."""
+    job = get_job_or_404(request, job_id)
+    return render(request, "jobs/_numbers.html", {"job": job, "rows": metrics.by_epoch(job)})
+
+
+@require_POST
+def cancel(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """Ask the job to stop."""
+    job = get_job_or_404(request, job_id)
+    job.work.request_cancel()
+    context = {"job": job, **header_context(job)}
+    if request.htmx:
+        return render(request, "jobs/_header.html", context)
+    return redirect(job)
+
+
+@require_POST
+def retry(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """Put a failed or cancelled job back in the queue; it goes on from its last checkpoint."""
+    job = get_job_or_404(request, job_id)
+    job.work.requeue()
+    return redirect_htmx(request, job.get_absolute_url())
+
+
+@require_GET
+def running(request: UserRequest) -> HttpResponse:
+    """What runs now, for the rail of every page."""
+    jobs = Job.objects.for_user(request.user).active().for_pages().newest_first()[:5]
+    rows = [{"job": job, "curve": metrics.sparkline(job)} for job in jobs]
+    return render(request, "jobs/_running.html", {"rows": rows})

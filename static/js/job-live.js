@@ -1,0 +1,117 @@
+// The live part of a job's page: points, state and log over the socket, by polling without it.
+// The database is the truth: after every reconnect the page asks for what it has not seen.
+
+import { LossChart } from "./loss-chart.js";
+
+const POLL_MILLISECONDS = 3000;
+const LONGEST_WAIT_MILLISECONDS = 10000;
+const FINISHED = new Set(["succeeded", "failed", "cancelled"]);
+
+class JobPage {
+  constructor(root) {
+    this.root = root;
+    this.chart = new LossChart(root.querySelector("[data-loss-chart]"), root.querySelector("[data-chart-empty]"));
+    this.lastSeq = 0;
+    this.wait = 500;
+    this.isConnected = false;
+  }
+
+  async start() {
+    await this.readMetrics().catch(() => {});
+    this.connect();
+    setInterval(() => this.isConnected || this.readMetrics().catch(() => {}), POLL_MILLISECONDS);
+  }
+
+  async readMetrics() {
+    const answer = await fetch(`${this.root.dataset.metrics}?since=${this.lastSeq}`);
+    if (!answer.ok) return;
+    const portion = await answer.json();
+    this.chart.cutAfter(portion.newest_step);
+    this.take(portion.points);
+    if (portion.points.length > 0) await this.readMetrics();
+  }
+
+  connect() {
+    const address = new URL(`${this.root.dataset.socket}?since=${this.lastSeq}`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    socket.addEventListener("open", () => {
+      this.isConnected = true;
+      this.wait = 500;
+    });
+    socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
+    socket.addEventListener("close", (event) => {
+      this.isConnected = false;
+      if (event.code === 4401 || event.code === 4404) return; // signed out, or not ours any more
+      setTimeout(() => this.connect(), this.wait);
+      this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MILLISECONDS);
+    });
+  }
+
+  receive(message) {
+    switch (message.type) {
+      case "metrics":
+        this.take(message.points);
+        break;
+      case "rewind":
+        this.chart.cutAfter(message.step);
+        break;
+      case "log":
+        this.addLogLine(message);
+        break;
+      case "status":
+      case "checkpoint":
+        this.stateChanged(message);
+        break;
+    }
+  }
+
+  take(points) {
+    const fresh = points.filter((point) => point.seq > this.lastSeq);
+    if (fresh.length === 0) return;
+    this.lastSeq = fresh.at(-1).seq;
+    this.chart.add(fresh);
+    this.showLatest();
+  }
+
+  showLatest() {
+    const latest = this.chart.latestTraining();
+    if (!latest) return;
+    const put = (selector, text) => {
+      const part = this.root.querySelector(selector);
+      if (part) part.textContent = text;
+    };
+    put("[data-latest-loss]", latest.value.toFixed(3));
+    put("[data-latest-step]", latest.step.toLocaleString("en"));
+    put("[data-trend]", this.chart.trend());
+    const progress = this.root.querySelector("[data-progress]");
+    if (progress) progress.value = latest.step;
+  }
+
+  stateChanged(message) {
+    htmx.trigger(this.root, "job:changed");
+    if (FINISHED.has(message.status)) this.readMetrics().catch(() => {});
+  }
+
+  addLogLine({ number, text }) {
+    const log = this.root.querySelector("[data-log]");
+    if (log.querySelector(`[data-number="${number}"]`)) return;
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+    const line = document.createElement("li");
+    line.dataset.number = number;
+    const time = document.createElement("time");
+    time.textContent = new Date().toLocaleTimeString("en-GB", { timeZone: "UTC" });
+    line.append(time, " ", text);
+    log.append(line);
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }
+}
+
+for (const root of document.querySelectorAll("[data-job-live]")) {
+  const log = root.querySelector("[data-log]");
+  log.scrollTop = log.scrollHeight;
+  // A new header from the server carries the last written numbers; ours may be newer.
+  const page = new JobPage(root);
+  root.addEventListener("htmx:afterSwap", () => page.showLatest());
+  page.start();
+}

@@ -1,0 +1,137 @@
+// The loss chart: raw training loss pale, smoothed on top, validation as markers on a line, the
+// best validation marked. Points are extended in place, so a zoom stays where the person put it.
+
+const RAW = 0;
+const SMOOTH = 1;
+const VALIDATION = 2;
+const BEST = 3;
+const SMOOTHING = 0.85;
+const TREND_STEPS = 20;
+
+export class LossChart {
+  constructor(element, empty) {
+    this.element = element;
+    this.empty = empty;
+    this.training = [];
+    this.validation = [];
+    this.isDrawn = false;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    new MutationObserver(() => this.recolour()).observe(document.documentElement, {
+      attributeFilter: ["data-theme"],
+    });
+  }
+
+  add(points) {
+    const training = points.filter((point) => point.name === "train/loss");
+    const validation = points.filter((point) => point.name === "validation/loss");
+    if (training.length + validation.length === 0) return;
+    const inOrder = this.append(this.training, training) & this.append(this.validation, validation);
+    if (!this.isDrawn || !inOrder || validation.length > 0) this.draw();
+    else this.extend(training);
+  }
+
+  // Steps that are there already are replaced: a resumed run writes them again.
+  append(series, points) {
+    let inOrder = 1;
+    for (const point of points) {
+      const at = series.length && point.step <= series.at(-1).step ? series.findIndex((old) => old.step >= point.step) : -1;
+      if (at < 0) series.push(point);
+      else {
+        series.splice(at, series[at].step === point.step ? 1 : 0, point);
+        inOrder = 0;
+      }
+    }
+    return inOrder;
+  }
+
+  cutAfter(step) {
+    const before = this.training.length + this.validation.length;
+    this.training = this.training.filter((point) => point.step <= step);
+    this.validation = this.validation.filter((point) => point.step <= step);
+    if (this.training.length + this.validation.length < before) this.draw();
+  }
+
+  latestTraining() {
+    return this.training.at(-1);
+  }
+
+  trend() {
+    const now = this.training.slice(-TREND_STEPS);
+    const before = this.training.slice(-2 * TREND_STEPS, -TREND_STEPS);
+    if (before.length < TREND_STEPS) return "";
+    const mean = (points) => points.reduce((sum, point) => sum + point.value, 0) / points.length;
+    const change = mean(now) / mean(before) - 1;
+    if (Math.abs(change) < 0.01) return "→ level";
+    return change < 0 ? `↓ ${(-change * 100).toFixed(0)} %` : `↑ ${(change * 100).toFixed(0)} %`;
+  }
+
+  smooth(points, start = points[0]?.value) {
+    let value = start;
+    return points.map((point) => (value = SMOOTHING * value + (1 - SMOOTHING) * point.value));
+  }
+
+  extend(points) {
+    const smoothed = this.smooth(points, this.lastSmooth);
+    this.lastSmooth = smoothed.at(-1);
+    const x = points.map((point) => point.step);
+    const hover = points.map(hoverText);
+    const y = [points.map((point) => point.value), smoothed];
+    Plotly.extendTraces(this.element, { x: [x, x], y, customdata: [hover, hover] }, [RAW, SMOOTH]);
+  }
+
+  draw() {
+    this.empty.hidden = true;
+    const smoothed = this.smooth(this.training);
+    this.lastSmooth = smoothed.at(-1);
+    Plotly.react(this.element, this.traces(smoothed), this.layout(), {
+      displaylogo: false,
+      responsive: true,
+      displayModeBar: "hover",
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      toImageButtonOptions: { filename: "loss" },
+    });
+    this.isDrawn = true;
+  }
+
+  traces(smoothed) {
+    const line = (points, y, name, style) => ({
+      name, y, x: points.map((point) => point.step), customdata: points.map(hoverText),
+      hovertemplate: `${name} %{y:.4f}<extra></extra>`, mode: "lines", ...style,
+    });
+    const values = (points) => points.map((point) => point.value);
+    const best = this.validation.filter((point) => point.value === Math.min(...values(this.validation)));
+    const training = colour("training");
+    const validation = colour("validation");
+    const traces = [];
+    traces[RAW] = line(this.training, values(this.training), "Training", { line: { color: training, width: 1 }, opacity: 0.3 });
+    traces[SMOOTH] = line(this.training, smoothed, "Smoothed", { line: { color: training, width: 2 }, hoverinfo: "skip", hovertemplate: undefined });
+    traces[VALIDATION] = line(this.validation, values(this.validation), "Validation", { mode: "lines+markers", line: { color: validation, width: 2, dash: "dot" }, marker: { size: 8, symbol: "diamond" } });
+    traces[BEST] = line(best.slice(0, 1), values(best.slice(0, 1)), "Best", { mode: "markers+text", text: ["best"], textposition: "top center", textfont: { color: validation }, marker: { size: 13, color: "transparent", line: { color: validation, width: 2 } }, hoverinfo: "skip", hovertemplate: undefined });
+    return traces;
+  }
+
+  layout() {
+    const axis = { gridcolor: colour("border"), zeroline: false, linecolor: colour("border"), color: colour("muted"), automargin: true };
+    return {
+      uirevision: "keep", showlegend: false, hovermode: "x unified", dragmode: "zoom",
+      margin: { l: 48, r: 12, t: 8, b: 40 },
+      paper_bgcolor: "transparent", plot_bgcolor: "transparent",
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("muted") },
+      hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("border"), font: { color: colour("text") } },
+      xaxis: { ...axis, title: { text: "Step" }, hoverformat: "d", rangemode: "tozero" },
+      yaxis: { ...axis, title: { text: "Loss" }, rangemode: "tozero" },
+    };
+  }
+
+  recolour() {
+    if (this.isDrawn) this.draw();
+  }
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--color-${name}`).trim();
+}
+
+function hoverText(point) {
+  return point.epoch.toFixed(2);
+}
