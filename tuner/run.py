@@ -35,6 +35,35 @@ PACKED_FAMILIES = frozenset({"llama"})
 """Families for which a test shows packed and padded steps to be equal; others are padded."""
 
 
+@dataclass
+class Clock:
+    """When steps were taken, for the examples per second: evaluations do not count."""
+
+    started: float = field(default_factory=time.perf_counter)
+    first_step: float | None = None
+    last_step: float = 0.0
+    evaluating: float = 0.0
+    evaluating_before_last_step: float = 0.0
+    examples: int = 0
+    steps: int = 0
+
+    def count_step(self, step_started: float, examples: int) -> float:
+        if self.first_step is None:
+            self.first_step = step_started
+        self.last_step = time.perf_counter()
+        self.evaluating_before_last_step = self.evaluating
+        self.examples += examples
+        self.steps += 1
+        return self.last_step - step_started
+
+    @property
+    def examples_per_second(self) -> float:
+        if self.first_step is None:
+            return 0.0
+        seconds = self.last_step - self.first_step - self.evaluating_before_last_step
+        return self.examples / seconds
+
+
 class Job:
     """What is to be done, checked, before anything heavy is loaded."""
 
@@ -47,6 +76,7 @@ class Job:
         checkpoint_folder: Callable[[int], Path] | None,
         save_now: Callable[[int], bool] | None,
     ) -> None:
+        self.clock = Clock()
         config = read_config(base)
         self.settings = settings
         self.base = base
@@ -78,41 +108,12 @@ class Job:
         return Supervised(examples, pad_id=self.encoder.pad_id, packing=packing)
 
 
-@dataclass
-class _Clock:
-    """When steps were taken, for the examples per second: evaluations do not count."""
-
-    started: float = field(default_factory=time.perf_counter)
-    first_step: float | None = None
-    last_step: float = 0.0
-    evaluating: float = 0.0
-    evaluating_before_last_step: float = 0.0
-    examples: int = 0
-    steps: int = 0
-
-    def count_step(self, step_started: float, examples: int) -> float:
-        if self.first_step is None:
-            self.first_step = step_started
-        self.last_step = time.perf_counter()
-        self.evaluating_before_last_step = self.evaluating
-        self.examples += examples
-        self.steps += 1
-        return self.last_step - step_started
-
-    @property
-    def examples_per_second(self) -> float:
-        if self.first_step is None:
-            return 0.0
-        seconds = self.last_step - self.first_step - self.evaluating_before_last_step
-        return self.examples / seconds
-
-
 class Run:
     """The model while it is tuned."""
 
     def __init__(self, job: Job, checkpoint: Checkpoint | None) -> None:
         self.job = job
-        self.clock = _Clock()
+        self.clock = job.clock
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.precision = checkpoint.precision if checkpoint else self._choose_precision()
         base = load_base(job.base, self.precision, self.device)
