@@ -1,0 +1,183 @@
+"""The host: names of models, who may ask, and passing requests on to engines and answers back.
+
+Up at once, because it imports no torch. What is wrong with a request is said here, before any
+engine is started for it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.chat import read_request
+from serving.connection import Respond, WhileConnected, read_body
+from serving.fleet import EngineProcess, Fleet
+from serving.refusals import BadRequest, Refusal, Unauthorized, Unavailable, answer_refusal
+from serving.registry import Registered, Registry
+
+ENGINE_STOPPED = "The model's engine stopped before the answer was complete. Send it again."
+
+
+class Host:
+    """The views of the host over its registry and its engines."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._registry = Registry()
+
+    async def complete(self, request: Request) -> Response:
+        """POST /v1/chat/completions"""
+        body = await read_body(request)
+        model = self._registry.find(read_request(body).model)
+
+        async def relay(respond: Respond) -> None:
+            async with answering(self._fleet, model, body) as upstream:
+                await respond(as_response(upstream))
+
+        return WhileConnected(relay)
+
+    async def list_models(self, request: Request) -> Response:
+        """GET /v1/models"""
+        models = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "studio"}
+            for name in self._registry.names()
+        ]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def put_model(self, request: Request) -> Response:
+        """PUT /models/{name}"""
+        name = request.path_params["name"]
+        try:
+            given = json.loads(await read_body(request))
+        except ValueError:
+            raise BadRequest("The body is not JSON.") from None
+        self._registry.put(name, given)
+        return JSONResponse({"id": name})
+
+    async def delete_model(self, request: Request) -> Response:
+        """DELETE /models/{name}"""
+        model = self._registry.remove(request.path_params["name"])
+        for engine in self._fleet.running():
+            if engine.base == model.base and model.adapter and engine.state == "ready":
+                await forget_adapter(engine, model.adapter)
+        return Response(status_code=204)
+
+    async def health(self, request: Request) -> Response:
+        """GET /healthz"""
+        engines = [await engine.health() for engine in self._fleet.running()]
+        models = len(self._registry.names())
+        return JSONResponse({"status": "ok", "models": models, "engines": engines})
+
+
+@asynccontextmanager
+async def answering(fleet: Fleet, model: Registered, body: bytes) -> AsyncIterator[httpx.Response]:
+    """An engine's answer to a request, its body still to come."""
+    adapter = str(model.adapter) if model.adapter else None
+    payload = {"adapter": adapter, "request": json.loads(body)}
+    # Twice: an engine may have died since its last answer, and then its successor is asked.
+    for _ in range(2):
+        async with fleet.lease(model.base) as engine:
+            upstream = await ask(fleet, engine, payload)
+            if upstream is None:
+                continue
+            async with aclosing(upstream):
+                yield upstream
+            return
+    raise Unavailable(ENGINE_STOPPED)
+
+
+async def ask(
+    fleet: Fleet, engine: EngineProcess, payload: dict[str, Any]
+) -> httpx.Response | None:
+    """Send a request to an engine; None, and the engine discarded, if it does not answer."""
+    request = engine.client.build_request("POST", "/answer", json=payload)
+    try:
+        return await engine.client.send(request, stream=True)
+    except httpx.TransportError:
+        await fleet.discard(engine)
+        return None
+
+
+def as_response(upstream: httpx.Response) -> Response:
+    """The engine's answer, passed on as it comes."""
+    return StreamingResponse(
+        passed_on(upstream),
+        upstream.status_code,
+        headers={"Cache-Control": "no-store"},
+        media_type=upstream.headers["content-type"],
+    )
+
+
+async def passed_on(upstream: httpx.Response) -> AsyncIterator[bytes]:
+    """The bytes of an answer; if the engine dies on the way, an event that says so."""
+    try:
+        async for chunk in upstream.aiter_raw():
+            yield chunk
+    except httpx.TransportError:
+        yield Unavailable(ENGINE_STOPPED).as_event().encode()
+
+
+async def forget_adapter(engine: EngineProcess, adapter: Path) -> None:
+    """Tell an engine to drop an adapter; one that has died has dropped it already."""
+    try:
+        await engine.client.delete("/adapter", params={"folder": str(adapter)})
+    except httpx.TransportError:
+        return
+
+
+class RequireSecret:
+    """Lets only those pass who send the secret, once there is one."""
+
+    def __init__(self, app: ASGIApp, secret_file: Path) -> None:
+        self._app = app
+        self._secret_file = secret_file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_allowed(scope):
+            refusal = Unauthorized("The Authorization header does not hold this server's secret.")
+            await JSONResponse(refusal.as_dict(), refusal.status)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        if not self._secret_file.exists():
+            return True
+        wanted = b"Bearer " + self._secret_file.read_bytes().strip()
+        return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), wanted)
+
+
+def make_app(data_folder: Path, *, memory_bytes: int, most_requests: int) -> ASGIApp:
+    """The host as an ASGI application; its engines stop when it shuts down."""
+    fleet = Fleet(
+        run_folder=data_folder / "run",
+        data_folder=data_folder,
+        memory_bytes=memory_bytes,
+        most_requests=most_requests,
+    )
+    host = Host(fleet)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await fleet.close()
+
+    routes = [
+        Route("/v1/chat/completions", host.complete, methods=["POST"]),
+        Route("/v1/models", host.list_models),
+        Route("/models/{name}", host.put_model, methods=["PUT"]),
+        Route("/models/{name}", host.delete_model, methods=["DELETE"]),
+        Route("/healthz", host.health),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Refusal: answer_refusal})
+    return RequireSecret(app, data_folder / "run" / "serving.secret")
