@@ -40,3 +40,8 @@ def register(kind: Kind) -> None:
 def get(name: str) -> Kind:
     """The kind of that name."""
     return _kinds[name]
+
+
+def forget(name: str) -> None:
+    """Take a kind away again, for tests that bring their own."""
+    del _kinds[name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from django.db.models.functions import Now
+
 from work import kinds
 from work.models import Worker, WorkItem
 from work.status import Status
@@ -18,22 +20,25 @@ GIVEN_UP = (
 
 
 def reap() -> int:
-    """Requeue every item whose lease ran out; give up after too many attempts. Returns how many."""
+    """Take back every item whose lease ran out. Returns how many."""
     reaped = 0
     for item in WorkItem.objects.abandoned():
         mine = WorkItem.objects.abandoned().filter(pk=item.pk, token=item.token)
-        if item.stop_requested:
-            changed = mine.update(status=Status.CANCELLED, phase="", lease_until=None)
-        elif item.attempts >= MAXIMUM_ATTEMPTS:
-            changed = mine.update(status=Status.FAILED, error=GIVEN_UP, phase="", lease_until=None)
-        else:
-            changed = mine.update(status=Status.QUEUED, phase="", worker="", lease_until=None)
-        if changed:
+        if mine.update(phase="", lease_until=None, **verdict(item)):
             reaped += 1
             logger.warning("Took back %s %s from %s", item.kind, item.pk, item.worker)
             item.refresh_from_db()
             kinds.get(item.kind).on_change(item)
     return reaped
+
+
+def verdict(item: WorkItem) -> dict[str, object]:
+    """What becomes of abandoned work: another try, unless a person or the attempts say no."""
+    if item.stop_requested:
+        return {"status": Status.CANCELLED, "finished_at": Now()}
+    if item.attempts >= MAXIMUM_ATTEMPTS:
+        return {"status": Status.FAILED, "finished_at": Now(), "error": GIVEN_UP}
+    return {"status": Status.QUEUED, "worker": ""}
 
 
 def queues_to_wake() -> list[str]:

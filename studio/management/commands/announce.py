@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Any
@@ -22,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the address: with the set-up token as long as there is no account."""
+        logging.disable(logging.WARNING)  # a line for each attempt would hide the one that matters
         supervisor = os.getppid()
         if not wait_until_up(supervisor):
             self.stderr.write(

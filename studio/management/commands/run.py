@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import resource
 import socket
@@ -27,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check, prepare, announce, and become the supervisor."""
+        logging.disable(logging.WARNING)  # one line for the person; the rest is in the logs
         hold_lock()
         check_port()
         raise_open_files()
