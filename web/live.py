@@ -27,6 +27,7 @@ class Publisher:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.layer = get_channel_layer()
+        self.is_away = False
         threading.Thread(target=self.loop.run_forever, daemon=True, name="live").start()
 
     def publish(self, group: str, message: Mapping[str, Any]) -> Future[None]:
@@ -38,7 +39,11 @@ class Publisher:
         try:
             await self.layer.group_send(group, {"type": "relay", "message": dict(message)})
         except (OSError, redis.RedisError) as error:
-            logger.warning("Open pages did not hear of an update: %s", error)
+            if not self.is_away:
+                logger.warning("Open pages hear of no updates for now: %s", error)
+            self.is_away = True
+        else:
+            self.is_away = False
 
 
 _publishers: dict[int, Publisher] = {}

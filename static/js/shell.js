@@ -72,4 +72,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// A refused form is announced by moving to its summary, on a page and in a fragment alike.
+function focusSummary(root) {
+  root.querySelector?.("[data-focus]")?.focus();
+}
+
+focusSummary(document);
+document.addEventListener("htmx:afterSettle", (event) => focusSummary(event.detail.elt));
+
 export { open };

@@ -41,6 +41,18 @@ def count(number: int | None) -> str:
 
 
 @register.filter
+def short_count(number: int | None) -> str:
+    """`135 M`, `1.2 B`: a number of parameters at a glance; a dash for None."""
+    if number is None:
+        return "-"
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if number >= size:
+            amount = number / size
+            return f"{amount:.1f} {letter}" if amount < 10 else f"{amount:.0f} {letter}"
+    return str(number)
+
+
+@register.filter
 def percent(share: float | None) -> str:
     """`43 %` from 0.43; a dash for None."""
     return "-" if share is None else f"{share * 100:.0f} %"
