@@ -20,7 +20,7 @@ from jobs.protocol import StatusMessage
 from jobs.recorder import TRAINING_LOSS, Recorder, checkpoint_folder
 from library.models import TunedModel
 from tuner.errors import TunerError
-from tuner.events import Event, Step
+from tuner.events import Event, Saved
 from tuner.examples import Example, split_examples
 from web import disk, live
 from work.claim import Claim, LeaseLostError, ReleasedError, StopRequestedError, WorkFailedError
@@ -88,7 +88,7 @@ def follow(events: Iterator[Event], claim: Claim, recorder: Recorder) -> None:
     for event in events:
         recorder.record(event)
         claim.check_stop()
-        if not isinstance(event, Step):
+        if isinstance(event, Saved):
             claim.check_release()
 
 

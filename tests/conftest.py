@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,11 @@ import pytest
 from django.conf import settings as django_settings
 
 from accounts.models import User
+from library.models import BaseModel
 from studio import broker
 from tuner.tiny import make_tiny_model
+from work.models import WorkItem
+from work.status import Status
 
 PASSWORD = "correct horse battery"
 
@@ -55,3 +59,11 @@ def running_broker() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+@pytest.fixture
+def tiny_base(db: None, data_dir: Path, tiny_model: Path) -> BaseModel:
+    """The small model on the shelf, ready to be tuned."""
+    shutil.copytree(tiny_model, data_dir / "models" / "tiny")
+    work = WorkItem.objects.create(kind="base model", queue="cpu", status=Status.SUCCEEDED)
+    return BaseModel.objects.create(name="tiny", source="tiny", work=work)

@@ -1,0 +1,79 @@
+"""Real jobs on the small model: a few steps each, run in the test's own process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from datasets import intake
+from datasets.models import Dataset
+from jobs.launch import Order, launch
+from jobs.models import Job
+from library.models import BaseModel
+from tuner.settings import TuningSettings
+from work import runner as work_runner
+from work.claim import Claim, claim_item
+
+JobMaker = Callable[..., Job]
+
+
+def write_rows(path: Path, count: int) -> Path:
+    """A file of `count` different examples."""
+    rows = [{"text_input": f"what follows {n}?", "output": str(n + 1)} for n in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def dataset(alice: User, data_dir: Path, tmp_path: Path) -> Dataset:
+    """Forty examples of Alice's."""
+    file = write_rows(tmp_path / "numbers.jsonl", 40)
+    return intake.create_dataset(alice, "numbers", file)
+
+
+@pytest.fixture
+def make_job(alice: User, dataset: Dataset, tiny_base: BaseModel) -> JobMaker:
+    """Launch a job of Alice's; two epochs of nine steps unless said otherwise."""
+
+    def make(name: str = "counter", **chosen: Any) -> Job:
+        settings = TuningSettings(**{"epochs": 2, "validation_share": 0.1, **chosen})
+        return launch(
+            Order(
+                owner=alice,
+                version=dataset.current,
+                base_model=tiny_base,
+                tuned_model_name=name,
+                settings=settings,
+            )
+        )
+
+    return make
+
+
+def claimed(job: Job, worker: str = "worker") -> Claim:
+    """This worker's hold on the job."""
+    claim = claim_item(job.work, worker)
+    assert claim is not None
+    return claim
+
+
+def run(job: Job) -> Job:
+    """Run the job to its end, as a worker would."""
+    work_runner.run(claimed(job))
+    return Job.objects.for_pages().get(pk=job.pk)
+
+
+def losses(job: Job) -> list[float]:
+    """The training losses, by step."""
+    points = job.points.filter(name="train/loss").order_by("step")
+    return list(points.values_list("value", flat=True))
+
+
+def steps(job: Job, name: str = "train/loss") -> list[int]:
+    """The steps that have a point."""
+    return list(job.points.filter(name=name).order_by("seq").values_list("step", flat=True))
