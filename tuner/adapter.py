@@ -19,6 +19,7 @@ from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from tuner.attention import FLOAT32_ATTENTION
 from tuner.convert import weight_files
 from tuner.encode import TOKENIZER_FILES
 from tuner.errors import CheckpointError, ModelError
@@ -32,13 +33,14 @@ SETTINGS_FILE = "settings.json"
 def load_base(folder: Path, precision: str, device: torch.device) -> Any:
     """The frozen base model, in the precision it will be tuned in."""
     weight_files(folder)
+    in_bfloat16_on_cpu = precision == "bfloat16" and device.type == "cpu"
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, precision),
-            attn_implementation="sdpa",
+            attn_implementation=FLOAT32_ATTENTION if in_bfloat16_on_cpu else "sdpa",
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
