@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from django.conf import settings as django_settings
 
 from accounts.models import User
@@ -67,3 +69,21 @@ def tiny_base(db: None, data_dir: Path, tiny_model: Path) -> BaseModel:
     shutil.copytree(tiny_model, data_dir / "models" / "tiny")
     work = WorkItem.objects.create(kind="base model", queue="cpu", status=Status.SUCCEEDED)
     return BaseModel.objects.create(name="tiny", source="tiny", work=work)
+
+
+@pytest.fixture
+def studio_server(transactional_db: None, running_broker: str) -> Iterator[str]:
+    """The real ASGI application behind a real server, on the test's database. Gives host:port."""
+    from studio.asgi import application  # loads the apps, which need their settings first
+
+    config = uvicorn.Config(application, port=0, lifespan="off", log_level="warning")
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()

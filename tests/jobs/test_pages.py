@@ -1,0 +1,213 @@
+"""The pages of jobs: what they show, what they refuse, and to whom."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from datasets.models import Dataset
+from jobs.models import Job
+from library.models import BaseModel
+from tests.jobs.conftest import JobMaker, run
+from work.models import Worker, WorkItem
+from work.status import Status
+
+
+@pytest.fixture
+def page(client: Client, alice: User) -> Client:
+    """Alice's browser."""
+    client.force_login(alice)
+    return client
+
+
+def form_values(dataset: Dataset, base: BaseModel, **changed: object) -> dict[str, object]:
+    return {
+        "request_id": uuid.uuid4(),
+        "dataset": dataset.pk,
+        "base_model": base.pk,
+        "tuned_model_name": "counter",
+        "epochs": 5,
+        "batch_size": 4,
+        "learning_rate_multiplier": "1.0",
+        "adapter_size": 8,
+        "validation_dataset": "",
+        **changed,
+    }
+
+
+def test_the_form_starts_a_job_and_goes_to_its_page(
+    page: Client, dataset: Dataset, tiny_base: BaseModel
+) -> None:
+    answer = page.post("/jobs/new/", form_values(dataset, tiny_base))
+    job = Job.objects.get()
+    assert (answer.status_code, answer.url) == (302, f"/jobs/{job.pk}/")
+    assert job.settings["validation_share"] == 0.15
+    assert job.settings["lora_rank"] == 8
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", "many"),
+        ("batch_size", 0),
+        ("learning_rate_multiplier", -1),
+        ("learning_rate_multiplier", "abc"),
+        ("learning_rate_multiplier", "nan"),
+        ("learning_rate_multiplier", "inf"),
+        ("adapter_size", 3),
+        ("tuned_model_name", ""),
+        ("tuned_model_name", "x" * 61),
+        ("base_model", uuid.UUID(int=0)),
+        ("dataset", uuid.UUID(int=0)),
+        ("warmup_share", 2),
+    ],
+)
+def test_a_bad_value_is_refused_at_its_field_and_nothing_starts(
+    page: Client, dataset: Dataset, tiny_base: BaseModel, field: str, value: object
+) -> None:
+    answer = page.post("/jobs/new/", form_values(dataset, tiny_base, **{field: value}))
+    assert answer.status_code == 422
+    form = answer.context["form"]
+    assert form.errors.get(field) or form.non_field_errors()
+    assert 'role="alert"' in answer.content.decode()
+    assert not Job.objects.exists()
+    assert not WorkItem.objects.filter(kind="tuning").exists()
+
+
+def test_someone_elses_dataset_cannot_be_tuned_on(
+    client: Client, bob: User, dataset: Dataset, tiny_base: BaseModel
+) -> None:
+    client.force_login(bob)
+    assert client.post("/jobs/new/", form_values(dataset, tiny_base)).status_code == 422
+    assert client.get(f"/jobs/new/?dataset={dataset.pk}").status_code == 404
+
+
+def test_the_card_counts_steps_and_says_when_it_knows_no_time(
+    page: Client, dataset: Dataset, tiny_base: BaseModel
+) -> None:
+    answer = page.post("/jobs/estimate/", form_values(dataset, tiny_base)).content.decode()
+    assert "Ready to start" in answer
+    assert '<dd class="number">34</dd>' in answer
+    assert '<dd class="number">45</dd>' in answer
+    assert "unknown yet" in answer
+
+
+def test_the_card_says_what_is_missing(
+    page: Client, dataset: Dataset, tiny_base: BaseModel
+) -> None:
+    values = form_values(dataset, tiny_base, tuned_model_name="", epochs="")
+    answer = page.post("/jobs/estimate/", values).content.decode()
+    assert "Before it can start" in answer
+    assert "Tuned model name: This field is required." in answer
+    assert "Epochs: This field is required." in answer
+
+
+def test_the_page_shows_a_finished_job(page: Client, make_job: JobMaker) -> None:
+    job = run(make_job())
+    answer = page.get(f"/jobs/{job.pk}/").content.decode()
+    assert 'data-status="succeeded"' in answer
+    assert "Finished" in answer
+    assert f"/playground/?model={job.tuned_model_id}" in answer
+    assert "Saved a checkpoint at step 18." in answer
+
+
+def test_the_page_says_when_no_worker_runs(page: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    assert "No tuning worker is running" in page.get(f"/jobs/{job.pk}/").content.decode()
+    Worker.beat("somewhere", "gpu")
+    answer = page.get(f"/jobs/{job.pk}/header/").content.decode()
+    assert "Position in the queue: 1" in answer
+    assert "<html" not in answer
+
+
+def test_cancel_answers_htmx_with_the_header(page: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    answer = page.post(f"/jobs/{job.pk}/cancel/", headers={"HX-Request": "true"}).content.decode()
+    assert 'data-status="cancelled"' in answer
+    assert "No tuned model was made" in answer
+    assert "<html" not in answer
+
+
+def test_a_failed_job_can_be_tried_again(page: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    WorkItem.objects.filter(pk=job.work_id).update(status=Status.FAILED, error="The disk is full.")
+    assert "The disk is full." in page.get(f"/jobs/{job.pk}/").content.decode()
+    page.post(f"/jobs/{job.pk}/retry/")
+    job.work.refresh_from_db()
+    assert job.work.status == Status.QUEUED
+
+
+@pytest.mark.parametrize("address", ["", "header/", "metrics/", "numbers/"])
+def test_a_stranger_sees_nothing(
+    client: Client, bob: User, make_job: JobMaker, address: str
+) -> None:
+    job = make_job()
+    assert client.get(f"/jobs/{job.pk}/{address}").status_code == 302
+    client.force_login(bob)
+    assert client.get(f"/jobs/{job.pk}/{address}").status_code == 404
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_a_stranger_changes_nothing(
+    client: Client, bob: User, make_job: JobMaker, verb: str
+) -> None:
+    job = make_job()
+    client.force_login(bob)
+    assert client.post(f"/jobs/{job.pk}/{verb}/").status_code == 404
+    job.work.refresh_from_db()
+    assert (job.work.status, job.work.stop_requested) == (Status.QUEUED, False)
+
+
+def test_metrics_after_a_point(page: Client, make_job: JobMaker) -> None:
+    job = run(make_job())
+    answer = page.get(f"/jobs/{job.pk}/metrics/?since={job.last_seq - 2}").json()
+    assert [point["seq"] for point in answer["points"]] == [job.last_seq - 1, job.last_seq]
+    assert (answer["newest_step"], answer["status"]) == (18, "succeeded")
+
+
+def test_the_table_has_a_row_for_each_epoch(page: Client, make_job: JobMaker) -> None:
+    job = run(make_job())
+    answer = page.get(f"/jobs/{job.pk}/numbers/")
+    rows = answer.context["rows"]
+    assert [(row["epoch"], row["step"]) for row in rows] == [(1.0, 9), (2.0, 18)]
+    assert all(row["training_loss"] and row["validation_loss"] for row in rows)
+
+
+def test_the_rail_shows_what_runs(page: Client, make_job: JobMaker) -> None:
+    make_job("on the rail")
+    assert "on the rail" in page.get("/jobs/running/").content.decode()
+
+
+def test_a_job_like_another_begins_with_its_settings(page: Client, make_job: JobMaker) -> None:
+    job = make_job(epochs=3, batch_size=2, lora_rank=4)
+    form = page.get(f"/jobs/new/?like={job.pk}").context["form"]
+    chosen = [form[name].value() for name in ("epochs", "batch_size", "adapter_size")]
+    assert chosen == [3, 2, 4]
+    assert form["tuned_model_name"].value() == "numbers"
+
+
+def test_sample_data_is_one_button_from_a_job(
+    page: Client, tiny_base: BaseModel, settings: object
+) -> None:
+    answer = page.post("/start/next-number/")
+    job = Job.objects.get()
+    assert answer.url == f"/jobs/{job.pk}/"
+    assert job.dataset_version.example_count >= 120
+    page.post("/start/next-number/")
+    assert Dataset.objects.count() == 1
+    assert page.post("/start/no-such-sample/").status_code == 404
+
+
+def test_the_first_page_waits_for_the_base_model_in_words(
+    page: Client, tiny_base: BaseModel
+) -> None:
+    WorkItem.objects.filter(pk=tiny_base.work_id).update(
+        status=Status.RUNNING, phase="downloading", progress=0.43
+    )
+    answer = page.get("/").content.decode()
+    assert "downloading, 43 %" in answer
+    assert page.post("/start/next-number/").status_code == 422
