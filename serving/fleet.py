@@ -40,8 +40,9 @@ class EngineProcess:
         self.size_bytes = 0
         self.holders = 0
         self.last_used_at = time.monotonic()
-        name = hashlib.sha256(str(base).encode()).hexdigest()[:12]
-        self._socket = run_folder / f"engine-{name}.sock"
+        # No longer than the host's own name: where that fits into a socket's path, this does.
+        name = hashlib.sha256(str(base).encode()).hexdigest()[:6]
+        self._socket = run_folder / f"e{name}.sock"
         self._data_folder = data_folder
         self._process: asyncio.subprocess.Process | None = None
         self.client = httpx.AsyncClient(
