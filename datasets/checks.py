@@ -9,7 +9,7 @@ import json
 
 from django.conf import settings
 
-from datasets.rows import BadRow, Row
+from datasets.rows import BadRow, Row, excerpt
 from datasets.shapes import ColumnMapping, read_example
 from tuner.errors import ExampleError
 from tuner.examples import Example
@@ -22,7 +22,7 @@ def check_row(row: Row, mapping: ColumnMapping | None) -> tuple[Example, bytes] 
         check_lengths(example)
         return example, stored_line(example)
     except ExampleError as error:
-        return BadRow(row.line, error.reason, error.remedy, row.excerpt)
+        return BadRow(row.line, error.reason, error.remedy, excerpt(row.source))
 
 
 def check_lengths(example: Example) -> None:

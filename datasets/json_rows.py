@@ -66,7 +66,7 @@ def _row_of_line(text: str, line: int) -> Row | BadRow:
         return BadRow(line, str(error), "Keep one of the two.", excerpt(text))
     except RecursionError:
         return BadRow(line, "The JSON is nested too deeply.", OBJECT_REMEDY, excerpt(text))
-    return _row_of_value(value, line, excerpt_source=text)
+    return _row_of_value(value, line, text)
 
 
 def _not_json(error: json.JSONDecodeError, text: str, line: int) -> BadRow:
@@ -79,12 +79,13 @@ def _not_json(error: json.JSONDecodeError, text: str, line: int) -> BadRow:
     return BadRow(line, reason, remedy, excerpt(text))
 
 
-def _row_of_value(value: Any, line: int, excerpt_source: str) -> Row | BadRow:
-    shown = excerpt(excerpt_source)
+def _row_of_value(value: Any, line: int, source: str) -> Row | BadRow:
     if isinstance(value, dict):
-        return Row(line, value, shown)
+        return Row(line, value, source)
     kind = {list: "a list", str: "a text or number", bool: "true or false"}.get(type(value), "null")
-    return BadRow(line, f"This is {kind}, not an object with fields.", OBJECT_REMEDY, shown)
+    return BadRow(
+        line, f"This is {kind}, not an object with fields.", OBJECT_REMEDY, excerpt(source)
+    )
 
 
 def read_array(file: IO[str]) -> Iterator[Row | BadRow]:

@@ -6,8 +6,8 @@ Knows integers; the pages draw them.
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping
+from itertools import accumulate
 from typing import TypedDict
 
 BAR_COUNT = 20
@@ -31,31 +31,33 @@ class LengthSummary(TypedDict):
     bars: list[Bar]
 
 
-def summarise(lengths: array[int]) -> LengthSummary:
-    """Statistics and histogram of at least one length."""
-    ordered = sorted(lengths)
+def summarise(lengths: Mapping[int, int]) -> LengthSummary:
+    """Statistics and histogram from how often each length occurs, at least one."""
     return {
-        "minimum": ordered[0],
-        "median": percentile(ordered, 0.5),
-        "p95": percentile(ordered, 0.95),
-        "maximum": ordered[-1],
-        "bars": bars(ordered),
+        "minimum": min(lengths),
+        "median": percentile(lengths, 0.5),
+        "p95": percentile(lengths, 0.95),
+        "maximum": max(lengths),
+        "bars": bars(lengths),
     }
 
 
-def percentile(ordered: Sequence[int], share: float) -> int:
-    """The smallest length that is not exceeded by `share` of all."""
-    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
+def percentile(lengths: Mapping[int, int], share: float) -> int:
+    """The smallest length that `share` of all do not exceed."""
+    wanted = math.ceil(sum(lengths.values()) * share)
+    ordered = sorted(lengths)
+    below = accumulate(lengths[length] for length in ordered)
+    return next(length for length, count in zip(ordered, below, strict=True) if count >= wanted)
 
 
-def bars(ordered: Sequence[int]) -> list[Bar]:
-    """Bars of equal, round width over nine tenths and more; the longest few share the last one."""
-    start = ordered[0]
-    width = round_width((percentile(ordered, 0.98) - start) / BAR_COUNT)
+def bars(lengths: Mapping[int, int]) -> list[Bar]:
+    """Bars of equal, round width over all but the longest few, which share the last one."""
+    start = min(lengths)
+    width = round_width((percentile(lengths, 0.98) - start) / BAR_COUNT)
     start -= start % width
     counts = [0] * (BAR_COUNT + 1)
-    for length in ordered:
-        counts[min((length - start) // width, BAR_COUNT)] += 1
+    for length, count in lengths.items():
+        counts[min((length - start) // width, BAR_COUNT)] += count
     last = max(index for index, count in enumerate(counts) if count)
     return [_bar(start, width, index, count) for index, count in enumerate(counts[: last + 1])]
 

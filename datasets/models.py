@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models.deletion import Collector
 from django.db.models.functions import Lower
+from django.urls import reverse
 
 from datasets.errors import InUseError
 from tuner.examples import Example, read_examples
@@ -57,6 +58,16 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """The page of this dataset."""
+        return reverse("datasets:detail", args=[self.pk])
+
+    def rename(self, name: str) -> None:
+        """Only the name changes."""
+        self.name = name
+        with transaction.atomic():
+            self.save(update_fields=["name"])
 
     @property
     def current(self) -> DatasetVersion:
@@ -143,6 +154,10 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    def get_absolute_url(self) -> str:
+        """The page on which its columns are mapped."""
+        return reverse("datasets:mapping", args=[self.pk])
 
     def discard(self) -> None:
         """Forget the row and the file."""

@@ -6,7 +6,7 @@ Kept as JSON on the version; the pages and the command line show the same one.
 
 from __future__ import annotations
 
-from array import array
+from collections import Counter
 from hashlib import blake2b
 from typing import Any
 
@@ -28,9 +28,9 @@ class ReportBuilder:
         self.good = 0
         self.bad = 0
         self._bad_lines: list[dict[str, Any]] = []
-        self._prompt_lengths = array("L")
-        self._answer_lengths = array("L")
-        self._seen: set[bytes] = set()
+        self._prompt_lengths = Counter[int]()
+        self._answer_lengths = Counter[int]()
+        self._seen: set[int] = set()
         self._repeats = 0
         self._repeat_lines: list[int] = []
         self._multi_turn = 0
@@ -39,14 +39,14 @@ class ReportBuilder:
     def add_good(self, line: int, example: Example, stored: bytes) -> None:
         """An example that was stored as these bytes."""
         self.good += 1
-        self._prompt_lengths.append(len(example.prompt_text))
-        self._answer_lengths.append(len(example.answer_text))
+        self._prompt_lengths[len(example.prompt_text)] += 1
+        self._answer_lengths[len(example.answer_text)] += 1
         self._system += example.messages[0].role == "system"
         self._multi_turn += sum(turn.role == "assistant" for turn in example.messages) > 1
         self._note_repeat(line, stored)
 
     def _note_repeat(self, line: int, stored: bytes) -> None:
-        fingerprint = blake2b(stored, digest_size=12).digest()
+        fingerprint = int.from_bytes(blake2b(stored, digest_size=8).digest())
         if fingerprint not in self._seen:
             self._seen.add(fingerprint)
             return

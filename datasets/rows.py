@@ -20,7 +20,8 @@ class Row:
 
     line: int
     record: Mapping[str, object]
-    excerpt: str
+    source: str
+    """The row as it stands in the file, or the beginning of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Lines:
         self._file = file
         self.number = 0
         """The line that was read last, counted from 1."""
-        self.first_excerpt = ""
-        """The beginning of the first line read since this was last emptied."""
+        self.first = ""
+        """The first line read since this was last emptied."""
 
     def __iter__(self) -> Lines:
         return self
@@ -69,7 +70,7 @@ class Lines:
         if not line:
             raise StopIteration
         self.number += 1
-        self.first_excerpt = self.first_excerpt or excerpt(line)
+        self.first = self.first or line
         if len(line) == ROW_LIMIT_CHARACTERS and not line.endswith("\n"):
             self._skip_rest()
             raise RowTooLongError(self.number, excerpt(line))

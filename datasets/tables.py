@@ -49,7 +49,7 @@ def read_table(file: IO[str], delimiter: str) -> Iterator[Row | BadRow]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header = _read_header(reader)
     while True:
-        first_line, lines.first_excerpt = lines.number + 1, ""
+        first_line, lines.first = lines.number + 1, ""
         try:
             cells = next(reader)
         except StopIteration:
@@ -95,11 +95,11 @@ def _check_header(header: Sequence[str]) -> None:
 
 
 def _row(header: list[str], cells: list[str], line: int, delimiter: str) -> Row | BadRow:
-    shown = excerpt(delimiter.join(cell[:200] for cell in cells[:20]))
+    source = delimiter.join(cells[:20])
     if len(cells) != len(header):
         reason = f"The row has {_cells(len(cells))}; the header has {len(header)}."
-        return BadRow(line, reason, QUOTE_REMEDY, shown)
-    return Row(line, dict(zip(header, cells, strict=True)), shown)
+        return BadRow(line, reason, QUOTE_REMEDY, excerpt(source))
+    return Row(line, dict(zip(header, cells, strict=True)), source)
 
 
 def _cells(count: int) -> str:
@@ -116,4 +116,4 @@ def _broken_row(error: csv.Error, first_line: int, lines: Lines) -> BadRow:
     if swallowed > SWALLOWED_LINES_LIMIT:
         # So much would be missing that "all but one row is good" would mislead.
         raise UnreadableFileError(f"Line {first_line:,}: {reason} {QUOTE_REMEDY}")
-    return BadRow(first_line, reason, QUOTE_REMEDY, lines.first_excerpt)
+    return BadRow(first_line, reason, QUOTE_REMEDY, excerpt(lines.first))
