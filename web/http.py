@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
@@ -28,6 +29,4 @@ def page_or_fragment(
 
 def redirect_htmx(request: UserRequest, url: str) -> HttpResponse:
     """Leave the page: HX-Redirect for htmx, 302 for a plain form."""
-    if request.htmx:
-        return HttpResponse(status=204, headers={"HX-Redirect": url})
-    return HttpResponse(status=302, headers={"Location": url})
+    return HttpResponseClientRedirect(url) if request.htmx else HttpResponseRedirect(url)

@@ -23,11 +23,11 @@ def page(client: Client, alice: User) -> Client:
     return client
 
 
-def form_values(dataset: Dataset, base: BaseModel, **changed: object) -> dict[str, object]:
+def form_values(data: Dataset, shelf: BaseModel, **changed: object) -> dict[str, object]:
     return {
         "request_id": uuid.uuid4(),
-        "dataset": dataset.pk,
-        "base_model": base.pk,
+        "dataset": data.pk,
+        "base_model": shelf.pk,
         "tuned_model_name": "counter",
         "epochs": 5,
         "batch_size": 4,
