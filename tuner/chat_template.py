@@ -21,7 +21,7 @@ from tuner.errors import ModelError
 class _GenerationBlock(Extension):
     """Reads {% generation %} ... {% endgeneration %} as its content: we find answers ourselves."""
 
-    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+    tags = {"generation"}
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)

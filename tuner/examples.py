@@ -12,9 +12,11 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tuner.errors import ExampleError, SettingsError
+
+Item = TypeVar("Item")
 
 ROLES = ("system", "user", "assistant")
 FIELD_PAIRS = (("text_input", "output"), ("prompt", "completion"), ("input", "output"))
@@ -196,8 +198,8 @@ def _whole_row(record: dict[Any, Any], number: int) -> dict[str, str]:
 
 
 def split_examples(
-    examples: Sequence[Example], share: float, seed: int
-) -> tuple[list[Example], list[Example]]:
+    examples: Sequence[Item], share: float, seed: int
+) -> tuple[list[Item], list[Item]]:
     """(training, validation), the same split for the same seed, both in their original order."""
     if share <= 0:
         return list(examples), []

@@ -73,6 +73,8 @@ class Timing:
     evaluation_seconds_per_token: float
     save_seconds: float
     """One checkpoint, or the finished adapter."""
+    shared_tokens: float
+    """What all examples begin with by the chat template, where it is computed once per step."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,9 +94,14 @@ def estimate_seconds(
     validation_lengths: Sequence[int] = (),
 ) -> float:
     """Seconds the whole job will take: start, steps, evaluations and saving."""
-    steps = total_steps(len(lengths), settings)
-    training = steps * timing.seconds_per_step
-    training += settings.epochs * sum(lengths) * timing.seconds_per_token
-    evaluation = settings.epochs * sum(validation_lengths) * timing.evaluation_seconds_per_token
-    saving = (settings.epochs + 1) * timing.save_seconds
-    return timing.start_seconds + training + evaluation + saving
+    steps = steps_per_epoch(len(lengths), settings.batch_size)
+    tokens = computed_tokens(lengths, steps, timing.shared_tokens)
+    epoch = steps * timing.seconds_per_step + tokens * timing.seconds_per_token
+    held_out = computed_tokens(validation_lengths, 1, timing.shared_tokens)
+    epoch += held_out * timing.evaluation_seconds_per_token + timing.save_seconds
+    return timing.start_seconds + settings.epochs * epoch + timing.save_seconds
+
+
+def computed_tokens(lengths: Sequence[int], steps: int, shared_tokens: float) -> float:
+    """Tokens that go through the model when so many examples are spread over so many steps."""
+    return sum(lengths) - max(0, len(lengths) - steps) * shared_tokens
