@@ -8,7 +8,15 @@ from django.urls import reverse
 
 
 class ClosedSignUp(DefaultAccountAdapter):
-    """allauth's defaults, with public sign-up closed."""
+    """allauth's defaults, with public sign-up closed and our words for what went wrong."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": "This name and password do not belong together. "
+        "Check both, capital letters too.",
+        "too_many_login_attempts": "Too many tries with this name. Wait five minutes, then try "
+        "again.",
+        "enter_current_password": "This is not your current password.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Nobody signs up alone."""

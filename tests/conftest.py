@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from django.conf import settings as django_settings
+from pytest_django import Settings
 
 from accounts.models import User
 from library.models import BaseModel
@@ -21,6 +22,12 @@ from work.models import WorkItem
 from work.status import Status
 
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def quick_password_hashing(settings: Settings) -> None:
+    """The real hashes are slow on purpose, half a second for each person of a test."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
