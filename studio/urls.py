@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from studio.health import healthz
+from studio.palette import palette
 
 urlpatterns = [
     path("", include("jobs.urls_home")),
@@ -13,6 +14,7 @@ urlpatterns = [
     path("jobs/", include("jobs.urls")),
     path("library/", include("library.urls")),
     path("playground/", include("playground.urls")),
+    path("palette/", palette, name="palette"),
     path("healthz", healthz, name="healthz"),
 ]
 
