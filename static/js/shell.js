@@ -1,17 +1,14 @@
 // The frame of every page: dialogs, the account menu, messages, and what happens when the
 // studio stops answering. Knows no product pages.
 
+import { openDialog } from "./dialogs.js";
+
 const frame = document.body;
 const messages = document.getElementById("messages");
 
-function open(id) {
-  const dialog = document.getElementById(id);
-  if (dialog && !document.querySelector("dialog[open]")) dialog.showModal();
-}
-
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-open-dialog]");
-  if (opener) open(opener.dataset.openDialog);
+  if (opener) openDialog(opener.dataset.openDialog);
   event.target.closest("[data-dismiss]")?.closest(".notice").remove();
   // A click on the backdrop reports the dialog itself as its target.
   if (event.target instanceof HTMLDialogElement) event.target.close();
@@ -79,5 +76,3 @@ function focusSummary(root) {
 
 focusSummary(document);
 document.addEventListener("htmx:afterSettle", (event) => focusSummary(event.detail.elt));
-
-export { open };
