@@ -61,9 +61,10 @@ class UploadForm(NameForm):
         strip=False,
         widget=forms.Textarea(
             attrs={
-                "rows": 6,
+                "rows": 5,
+                "class": "dataset-rows",
                 "spellcheck": "false",
-                "placeholder": '{"text_input": "7", "output": "8"}',
+                "placeholder": '{"text_input": "7", "output": "8"}\n…',
             }
         ),
     )

@@ -40,8 +40,9 @@ def read_example(record: Mapping[str, object], mapping: ColumnMapping | None) ->
 
 def _value(values: Mapping[str, object], column: str) -> object:
     if column not in values:
+        what = "There is no list of one item for" if "[0]" in column else "There is no value for"
         raise ExampleError(
-            f"The column {column} is missing here.", "Fill it in or remove the example."
+            f"{what} {column}.", "Fill it in or remove the example."
         )
     value = values[column]
     if isinstance(value, str) and not value.strip():
