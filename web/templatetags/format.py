@@ -1,8 +1,12 @@
-"""Filters that turn values into words: durations, sizes, counts, times."""
+"""Filters that turn values into words: durations, sizes, counts, times.
+
+A template gives "" for a key that is not there; every filter takes it as None.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import intcomma, naturaltime
@@ -12,11 +16,13 @@ from django.utils.html import format_html
 
 register = template.Library()
 
+Missing: TypeAlias = Literal[""] | None
+
 
 @register.filter
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | Missing) -> str:
     """`42 s`, `3 min 20 s`, `2 h 5 min`; "unknown yet" for None."""
-    if seconds is None:
+    if seconds is None or isinstance(seconds, str):
         return "unknown yet"
     whole = round(seconds)
     if whole < 60:
@@ -35,15 +41,15 @@ def file_size(size_bytes: int | None) -> str:
 
 
 @register.filter
-def count(number: int | None) -> str:
+def count(number: int | Missing) -> str:
     """`1,234`; a dash for None."""
-    return "-" if number is None else intcomma(number)
+    return "-" if number is None or isinstance(number, str) else intcomma(number)
 
 
 @register.filter
-def short_count(number: int | None) -> str:
+def short_count(number: int | Missing) -> str:
     """`135 M`, `1.2 B`: a number of parameters at a glance; a dash for None."""
-    if number is None:
+    if number is None or isinstance(number, str):
         return "-"
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
         if number >= size:
@@ -53,21 +59,21 @@ def short_count(number: int | None) -> str:
 
 
 @register.filter
-def percent(share: float | None) -> str:
+def percent(share: float | Missing) -> str:
     """`43 %` from 0.43; a dash for None."""
-    return "-" if share is None else f"{share * 100:.0f} %"
+    return "-" if share is None or isinstance(share, str) else f"{share * 100:.0f} %"
 
 
 @register.filter
-def loss(value: float | None) -> str:
+def loss(value: float | Missing) -> str:
     """A loss with the digits that matter; a dash for None."""
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None or isinstance(value, str) else f"{value:.3f}"
 
 
 @register.filter
-def learning_rate(value: float | None) -> str:
+def learning_rate(value: float | Missing) -> str:
     """`0.001`, `5e-05`."""
-    return "-" if value is None else f"{value:g}"
+    return "-" if value is None or isinstance(value, str) else f"{value:g}"
 
 
 @register.filter
