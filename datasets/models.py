@@ -161,8 +161,9 @@ class Upload(models.Model):
 
     def discard(self) -> None:
         """Forget the row and the file."""
-        self.delete()
-        self.path.unlink(missing_ok=True)
+        path = self.path
+        self.delete()  # takes the id, and with it the path
+        path.unlink(missing_ok=True)
 
     @property
     def path(self) -> Path:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ class Template:
 
     model_name: str
     folder: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one for another model, or for files fetched again."""
+        changed = self.folder.stat().st_mtime_ns if self.folder.exists() else 0
+        return blake2b(f"{self.folder} {changed}".encode(), digest_size=16).hexdigest()
 
 
 TemplateSource = Callable[[], Template | None]
@@ -62,7 +69,7 @@ def current_template() -> Template | None:
 
 def rendered_examples(version: DatasetVersion, template: Template) -> list[dict[str, Any]]:
     """The first examples, each with `pieces` [[text, trained], ...], or `error` with a sentence."""
-    key = f"rendered {version.pk} {template.folder}"
+    key = f"rendered-{version.pk}-{template.fingerprint}"
     rendered: list[dict[str, Any]] | None = cache.get(key)
     if rendered is None:
         rendered = render(template, first_examples(version, EXAMPLES_SHOWN))

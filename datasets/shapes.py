@@ -41,9 +41,7 @@ def read_example(record: Mapping[str, object], mapping: ColumnMapping | None) ->
 def _value(values: Mapping[str, object], column: str) -> object:
     if column not in values:
         what = "There is no list of one item for" if "[0]" in column else "There is no value for"
-        raise ExampleError(
-            f"{what} {column}.", "Fill it in or remove the example."
-        )
+        raise ExampleError(f"{what} {column}.", "Fill it in or remove the example.")
     value = values[column]
     if isinstance(value, str) and not value.strip():
         raise ExampleError(f"The column {column} is empty.", "Fill it in or remove the example.")

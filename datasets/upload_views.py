@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -43,6 +44,7 @@ def new(request: UserRequest) -> HttpResponse:
         with saying_when_full():
             request.FILES.keys()
     except StorageError as error:
+        drop_half_written(request)
         return upload_page(request, UploadForm(request.user), problem=str(error), status=507)
     except RequestDataTooBig:
         problem = (
@@ -52,6 +54,13 @@ def new(request: UserRequest) -> HttpResponse:
         )
         return upload_page(request, UploadForm(request.user), problem=problem, status=422)
     return upload(request)
+
+
+def drop_half_written(request: UserRequest) -> None:
+    """Delete what had been written of the file, now and not when it is collected."""
+    for handler in request.upload_handlers:
+        with suppress(OSError):  # closing tries once more to write what did not fit
+            handler.upload_interrupted()
 
 
 @csrf_protect
