@@ -6,10 +6,12 @@ for (const form of document.querySelectorAll("[data-job-form]")) {
   const output = form.querySelector("[data-learning-rate]");
   const badge = form.querySelector("[data-changed-count]");
   const advanced = [...form.querySelectorAll("[data-advanced] :is(input, select)")];
+  // Not `form.dataset`: that is the field of this name.
+  const defaultRate = Number(form.getAttribute("data-default-learning-rate"));
   const initial = new Map(advanced.map((control) => [control, defaultValue(control)]));
 
   function showLearningRate() {
-    const rate = Number(multiplier.value) * Number(form.dataset.defaultLearningRate);
+    const rate = Number(multiplier.value) * defaultRate;
     output.textContent = multiplier.value !== "" && rate > 0 ? String(Number(rate.toPrecision(4))) : "not a number above 0";
   }
 
