@@ -1,8 +1,13 @@
-"""Addresses of this app."""
+"""Addresses of the playground."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from playground import views
 
 app_name = "playground"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.page, name="page"),
+    path("answer/", views.answer, name="answer"),
+]
