@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
@@ -29,10 +29,12 @@ class User(AbstractUser):
     """A person. The one who set the studio up is its owner."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    email = models.EmailField("e-mail address", unique=True, null=True, blank=True)
+    email = models.EmailField(  # type: ignore[assignment]  # NULL where Django has ""
+        "e-mail address", unique=True, null=True, blank=True
+    )
     is_owner = models.BooleanField(default=False)
 
-    objects = UserManager()
+    objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         constraints = [
