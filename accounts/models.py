@@ -22,7 +22,7 @@ class UserManager(DjangoUserManager["User"]):
             username, email, password, **fields
         )
         user.email = user.email or None
-        return user  # type: ignore[no-any-return]
+        return user
 
 
 class User(AbstractUser):
