@@ -154,7 +154,7 @@ def _check_enough(builder: ReportBuilder, report: dict[str, Any]) -> None:
     bad = f" {builder.bad:,} more could not be used, see below." if builder.bad else ""
     examples = "1 good example" if builder.good == 1 else f"{builder.good:,} good examples"
     raise TooFewExamplesError(
-        f"The file has {examples}; at least {settings.MINIMUM_EXAMPLES} are needed to tune a "
+        f"This has {examples}; at least {settings.MINIMUM_EXAMPLES} are needed to tune a "
         f"model.{bad} Nothing was saved.",
         report,
     )

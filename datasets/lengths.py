@@ -53,7 +53,7 @@ def percentile(lengths: Mapping[int, int], share: float) -> int:
 def bars(lengths: Mapping[int, int]) -> list[Bar]:
     """Bars of equal, round width over all but the longest few, which share the last one."""
     start = min(lengths)
-    width = round_width((percentile(lengths, 0.98) - start) / BAR_COUNT)
+    width = round_width((percentile(lengths, 0.97) - start) / BAR_COUNT)
     start -= start % width
     counts = [0] * (BAR_COUNT + 1)
     for length, count in lengths.items():
