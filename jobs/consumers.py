@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
+import redis
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -23,6 +24,7 @@ REPLAY_POINTS = 2000
 RECHECK_SECONDS = 60.0
 SIGNED_OUT = 4401
 NOT_FOUND = 4404
+TRY_AGAIN = 1013
 
 
 class JobConsumer(AsyncJsonWebsocketConsumer):
@@ -30,6 +32,7 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
 
     job_id: UUID
     last_seq: int
+    has_joined = False
     recheck: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
@@ -41,12 +44,23 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
         if code:
             await self.close(code=code)
             return
-        self.group = f"job_{self.job_id}"
-        await self.channel_layer.group_add(self.group, self.channel_name)
+        if not await self.join():
+            await self.close(code=TRY_AGAIN)
+            return
         await self.send_json(RewindMessage(type="rewind", step=await self.newest_step()))
         await self.replay()
         await self.send_json(await self.status())
         self.recheck = asyncio.create_task(self.keep_checking())
+
+    async def join(self) -> bool:
+        """Join the job's group. False while the broker is away: the page asks over HTTP then."""
+        self.group = f"job_{self.job_id}"
+        try:
+            await self.channel_layer.group_add(self.group, self.channel_name)
+        except (OSError, redis.RedisError):
+            return False
+        self.has_joined = True
+        return True
 
     async def disconnect(self, code: int) -> None:
         """Leave the group."""
@@ -54,8 +68,9 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
             self.recheck.cancel()
             with suppress(asyncio.CancelledError):
                 await self.recheck
-        if hasattr(self, "group"):
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+        if self.has_joined:
+            with suppress(OSError, redis.RedisError):
+                await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def relay(self, event: dict[str, Any]) -> None:
         """Pass a published message on; fill from the database when one before it was lost."""

@@ -80,7 +80,7 @@ class JobForm(forms.Form):
     validation_dataset = DatasetChoice(
         queryset=Dataset.objects.none(),
         required=False,
-        empty_label=f"Hold out {VALIDATION_SHARE:.0%} of the examples",
+        empty_label=f"Hold out {VALIDATION_SHARE * 100:.0f} % of the examples",
         help_text="Never trained on; its loss shows whether the model learns or memorises.",
     )
     schedule = forms.ChoiceField(

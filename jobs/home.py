@@ -7,7 +7,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
-from datasets import samples
+from datasets import rendering, samples
 from datasets.models import Dataset
 from jobs.forms import VALIDATION_SHARE
 from jobs.launch import LaunchError, Order, launch, suggest_name
@@ -43,6 +43,12 @@ def default_base_model() -> BaseModel | None:
     """The studio's own base model, or the first one on the shelf."""
     bases = BaseModel.objects.select_related("work").order_by("created_at")
     return bases.filter(name=settings.DEFAULT_BASE_MODEL).first() or bases.first()
+
+
+def template_source() -> rendering.Template | None:
+    """Whose chat template a dataset's page shows rows with; None until a model is ready."""
+    base = default_base_model()
+    return rendering.Template(base.name, base.folder) if base and base.is_ready else None
 
 
 @require_POST

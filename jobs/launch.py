@@ -45,8 +45,7 @@ class Order:
 
 def launch(order: Order) -> Job:
     """Create the job and queue it. The same `request_id` twice gives the same job."""
-    already = Job.objects.for_user(order.owner).filter(request_id=order.request_id).first()
-    if already:
+    if already := same_request(order):
         return already
     check(order)
     try:
@@ -54,8 +53,17 @@ def launch(order: Order) -> Job:
             check_name(order)
             return create(order)
     except IntegrityError:
-        # The same form was sent twice at once, and the other one was first.
-        return Job.objects.for_user(order.owner).get(request_id=order.request_id)
+        already = same_request(order)  # sent twice at once, and the other one was first
+        if already is None:
+            raise
+        return already
+
+
+def same_request(order: Order) -> Job | None:
+    """The job that this very form made before."""
+    if order.request_id is None:
+        return None
+    return Job.objects.for_user(order.owner).filter(request_id=order.request_id).first()
 
 
 def create(order: Order) -> Job:

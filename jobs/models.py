@@ -44,7 +44,11 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def for_pages(self) -> JobQuerySet:
         """With everything that a row or a header shows."""
-        return self.select_related("work", "base_model", "tuned_model", "dataset_version__dataset")
+        # A report names up to a thousand bad lines; no row or header shows it.
+        with_rows = self.select_related(
+            "work", "base_model", "tuned_model", "dataset_version__dataset"
+        )
+        return with_rows.defer("dataset_version__report")
 
 
 class Job(models.Model):

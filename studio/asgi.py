@@ -18,7 +18,7 @@ from studio.guard import BodyGuard  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyGuard(pages),
+        "http": BodyGuard(pages),  # type: ignore[arg-type]
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

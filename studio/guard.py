@@ -14,6 +14,8 @@ from typing import Any
 from django.conf import settings
 from django.template.loader import render_to_string
 
+from web import disk
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -21,6 +23,7 @@ App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 FILE_PATHS = re.compile(r"^/datasets/new/$")
 """Addresses that take files, up to the upload limit, from someone with a session."""
+DISK_FULL = "The disk is full, so nothing was saved. Free some space and send it again."
 PROGRESS_BYTES = 30_000
 PROGRESS_SECONDS = 30.0
 
@@ -31,6 +34,10 @@ class BodyTooLarge(Exception):
 
 class BodyTooSlow(Exception):
     """The body stopped making progress."""
+
+
+class DiskFull(Exception):
+    """The body does not fit on the disk."""
 
 
 def limit_bytes(scope: dict[str, Any]) -> int:
@@ -58,10 +65,15 @@ class BodyGuard:
         try:
             if declared.isdigit() and int(declared) > limit:
                 raise BodyTooLarge
+            if declared.isdigit() and int(declared) > disk.free_bytes(settings.TEMPORARY_DIR):
+                raise DiskFull
             await self.app(scope, receive_counted, send)
         except BodyTooLarge:
             await drain(receive, limit)
             await refuse(send, 413, too_large_sentence(limit))
+        except DiskFull:
+            await drain(receive, limit)
+            await refuse(send, 507, DISK_FULL)
         except BodyTooSlow:
             await refuse(send, 408, "The upload stopped for too long. Please try again.")
 

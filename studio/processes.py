@@ -15,6 +15,9 @@ from django.conf import settings
 STOP_SECONDS = 12
 """A tuning job saves a checkpoint and gives its lease back within ten."""
 
+HELPER_MEMORY_KILOBYTES = 400_000
+"""A helper's child that has grown beyond this, by loading a model say, is replaced after its task."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
@@ -48,7 +51,8 @@ def processes() -> list[Process]:
             name="helper",
             # Two children, one of which takes no long work: the control ticks always get through.
             command=f"{worker} --queues cpu,control --hostname helper@%%h --concurrency 2 "
-            f"--disable-prefetch --beat --schedule {settings.RUN_DIR / 'beat'}",
+            f"--max-memory-per-child {HELPER_MEMORY_KILOBYTES} --disable-prefetch "
+            f"--beat --schedule {settings.RUN_DIR / 'beat'}",
         ),
         Process(
             name="serving",

@@ -105,8 +105,8 @@ export class LossChart {
     const traces = [];
     traces[RAW] = line(this.training, values(this.training), "Training", { line: { color: training, width: 1 }, opacity: 0.3 });
     traces[SMOOTH] = line(this.training, smoothed, "Smoothed", { line: { color: training, width: 2 }, hoverinfo: "skip", hovertemplate: undefined });
-    traces[VALIDATION] = line(this.validation, values(this.validation), "Validation", { mode: "lines+markers", line: { color: validation, width: 2, dash: "dot" }, marker: { size: 8, symbol: "diamond" } });
-    traces[BEST] = line(best.slice(0, 1), values(best.slice(0, 1)), "Best", { mode: "markers+text", text: ["best"], textposition: "top center", textfont: { color: validation }, marker: { size: 13, color: "transparent", line: { color: validation, width: 2 } }, hoverinfo: "skip", hovertemplate: undefined });
+    traces[VALIDATION] = line(this.validation, values(this.validation), "Validation", { mode: "lines+markers", line: { color: validation, width: 2, dash: "dot" }, marker: { size: 8, symbol: "diamond" }, cliponaxis: false });
+    traces[BEST] = line(best.slice(0, 1), values(best.slice(0, 1)), "Best", { mode: "markers+text", text: ["best"], textposition: "top center", textfont: { color: validation }, marker: { size: 13, color: "transparent", line: { color: validation, width: 2 } }, hoverinfo: "skip", hovertemplate: undefined, cliponaxis: false });
     return traces;
   }
 

@@ -31,7 +31,7 @@ def eventually(
     deadline = time.monotonic() + timeout_seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"Not within {timeout_seconds} s; last: {answer!r}"
-        time.sleep(pause_seconds)
+        pause(50)
     return answer
 
 

@@ -53,7 +53,8 @@ def steps_drawn(page: Page) -> list[int]:
 
 
 def wait_for_steps(page: Page, count: int) -> None:
-    page.wait_for_function(f"({STEPS_DRAWN}).length >= {count}", timeout=90_000)
+    """Asked from here: a condition that waits inside the page needs eval, which it forbids."""
+    eventually(lambda: len(steps_drawn(page)) >= count, 90, pause=page.wait_for_timeout)
 
 
 def test_from_a_table_to_an_answer(page: Page, studio: Studio, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_page_without_its_socket_still_moves_and_catches_up(page: Page, studio
     start_job(page, studio, "cut off", epochs=400)
     wait_for_steps(page, 20)
     is_cut = False
-    eventually(lambda: page.wait_for_timeout(50) or reconnected, timeout_seconds=30)
+    eventually(lambda: reconnected, 30, pause=page.wait_for_timeout)
     wait_for_steps(page, len(steps_drawn(page)) + 20)
     page.get_by_role("button", name="Cancel job").click()
     expect(page.locator("#job-header")).to_have_attribute(

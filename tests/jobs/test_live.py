@@ -12,6 +12,7 @@ from django.conf import settings
 from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from accounts.models import User
 from jobs.consumers import NOT_FOUND, SIGNED_OUT, since
@@ -34,7 +35,7 @@ def open_page(studio_server: str) -> Iterator[PageOpener]:
             address = f"ws://{studio_server}/ws/jobs/{job.pk}/?since={since}"
             page = connect(
                 address,
-                origin=origin or f"http://{studio_server}",
+                origin=Origin(origin or f"http://{studio_server}"),
                 additional_headers={"Cookie": signed_in(user)} if user else {},
             )
             return pages.enter_context(page)
@@ -104,7 +105,7 @@ def test_an_open_page_hears_the_whole_run_as_it_happens(
     page = open_page(job, job.owner)
     assert until_status(page)[-1]["status"] == "queued"
     run(job)
-    messages = []
+    messages: list[dict[str, Any]] = []
     while not messages or messages[-1].get("status") != "succeeded":
         messages.append(receive(page))
     points = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jobs import recorder
 from jobs.models import Job
 from library.models import TunedModel
 from tests.jobs.conftest import JobMaker, claimed, losses, run, steps
-from tuner.events import Step
+from tuner.events import Event, Step
 from work import runner as work_runner
 from work.models import WorkItem
 from work.status import Status
@@ -46,11 +47,13 @@ def test_a_job_without_validation_makes_a_model_too(make_job: JobMaker) -> None:
     assert job.tuned_model is not None
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, action: object) -> None:
+def stop_at(
+    monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[recorder.Recorder], object]
+) -> None:
     """Have something happen from outside right after a step was recorded."""
     record = recorder.Recorder.record
 
-    def record_then_act(self: recorder.Recorder, event: object) -> None:
+    def record_then_act(self: recorder.Recorder, event: Event) -> None:
         record(self, event)
         if isinstance(event, Step) and event.step == step:
             action(self)
@@ -67,7 +70,7 @@ def test_a_cancelled_job_keeps_the_points_it_had(
     assert steps(job) == [1, 2, 3]
     assert job.tuned_model is None
     assert not list((data_dir / "adapters").glob("*"))
-    assert "Cancelled at step 3 of 18" in job.log_lines.last().text
+    assert "Cancelled at step 3 of 18" in job.log_lines.latest("pk").text
 
 
 def test_a_worker_told_to_go_saves_and_another_goes_on_to_the_same_losses(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -50,7 +51,7 @@ def test_items_of_another_queue_are_left(test_work: TestWork) -> None:
 def test_two_workers_at_once_never_take_the_same_item(test_work: TestWork) -> None:
     items = {make_item().pk for _ in range(20)}
 
-    def take_all(worker: str) -> list[object]:
+    def take_all(worker: str) -> list[UUID]:
         taken = []
         while claim := claim_next("cpu", worker):
             taken.append(claim.item.pk)

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         hold_lock()
         check_port()
         raise_open_files()
+        sweep_temporary_files()
         call_command("migrate", interactive=False, verbosity=0)
         shelf.add_default_base_model()
         configuration = processes.write_configuration()
@@ -68,6 +70,15 @@ def check_port() -> None:
                 f"Cannot listen on {settings.STUDIO_BIND}:{settings.STUDIO_PORT} "
                 f"({error.strerror}). Choose another port: STUDIO_PORT=8001 make run"
             ) from error
+
+
+def sweep_temporary_files() -> None:
+    """Drop what a killed process left; a base model's download is kept, to go on from."""
+    for leftover in settings.TEMPORARY_DIR.iterdir():
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)
+        elif not leftover.name.startswith("base-model-"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def raise_open_files() -> None:
