@@ -16,7 +16,7 @@ STOP_SECONDS = 12
 """A tuning job saves a checkpoint and gives its lease back within ten."""
 
 HELPER_MEMORY_KILOBYTES = 400_000
-"""A helper's child that has grown beyond this, by loading a model say, is replaced after its task."""
+"""A helper's child that has grown beyond this, by loading a model say, is replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,10 +24,18 @@ USERNAME, PASSWORD = "alice", "correct horse battery"
 T = TypeVar("T")
 
 
+def rest(milliseconds: float) -> None:
+    """Let others work before the next question."""
+    time.sleep(milliseconds / 1000)
+
+
 def eventually(
-    ask: Callable[[], T], timeout_seconds: float = 60.0, pause_seconds: float = 0.1
+    ask: Callable[[], T], timeout_seconds: float = 60.0, pause: Callable[[float], None] = rest
 ) -> T:
-    """Ask again until the answer is true; fails with the last answer."""
+    """Ask again until the answer is true; fails with the last answer.
+
+    `pause` waits so many milliseconds: a browser's page has its own way, that serves its events.
+    """
     deadline = time.monotonic() + timeout_seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"Not within {timeout_seconds} s; last: {answer!r}"
