@@ -153,14 +153,19 @@ class ChatEncoder:
         cursor = 0
         for index, message in enumerate(messages):
             if message.role != "assistant":
+                _, cursor = _find_content(text, message.content, cursor) or (cursor, cursor)
                 continue
             # The prompt is rendered as it will be when the model is asked, so that exactly what
             # the model has to say itself is learned: with a thinking template, also the frame.
             prompt = self.render(messages[:index], generation_prompt=True)
-            content_start, content_end = _find_content(text, message.content, cursor)
-            start = content_start
-            if text.startswith(prompt) and cursor <= len(prompt) <= content_start:
-                start = len(prompt)
+            framed = text.startswith(prompt) and len(prompt) >= cursor
+            found = _find_content(text, message.content, len(prompt) if framed else cursor)
+            if found is None:
+                raise ExampleError(
+                    "The chat template changes the text of an answer.",
+                    "Remove from it what the template treats specially.",
+                )
+            start, content_end = (len(prompt), found[1]) if framed else found
             cursor = next((end for begin, end, _ in special if begin >= content_end), content_end)
             yield start, cursor
 
@@ -240,11 +245,9 @@ def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
     return tokens
 
 
-def _find_content(text: str, content: str, cursor: int) -> tuple[int, int]:
+def _find_content(text: str, content: str, cursor: int) -> tuple[int, int] | None:
     for candidate in (content, content.strip()):
         start = text.find(candidate, cursor)
         if candidate and start >= 0:
             return start, start + len(candidate)
-    raise ExampleError(
-        "The chat template changes the text of an answer.", "Remove what it treats specially."
-    )
+    return None

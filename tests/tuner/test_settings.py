@@ -1,0 +1,59 @@
+"""Settings refuse what cannot be tuned with, in a sentence that names the setting."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from tuner.errors import SettingsError
+from tuner.settings import DEFAULT_LEARNING_RATE, TuningSettings, help_text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("batch_size", -1),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate_multiplier", -1.0),
+        ("learning_rate_multiplier", "abc"),
+        ("lora_rank", 257),
+        ("lora_dropout", 1.0),
+        ("validation_share", 0.9),
+        ("seed", -1),
+        ("schedule", "zigzag"),
+        ("precision", "int4"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(name, value):
+    with pytest.raises(SettingsError, match=name.replace("_", " ").replace("lora", "LoRA")[1:]):
+        TuningSettings(**{name: value})
+
+
+def test_the_multiplier_scales_the_default_learning_rate():
+    settings = TuningSettings(learning_rate_multiplier=0.5)
+    assert settings.resolved_learning_rate == DEFAULT_LEARNING_RATE * 0.5
+
+
+def test_a_learning_rate_and_a_multiplier_together_are_refused():
+    with pytest.raises(SettingsError, match="not both"):
+        TuningSettings(learning_rate=0.001, learning_rate_multiplier=2.0)
+
+
+def test_settings_survive_a_dictionary():
+    settings = TuningSettings(epochs=3, lora_rank=16, learning_rate=0.0002)
+    assert TuningSettings.from_dict(settings.as_dict()) == settings
+
+
+def test_an_unknown_setting_is_refused_with_the_known_ones():
+    with pytest.raises(SettingsError, match=r"'epoch'.*epochs, batch_size"):
+        TuningSettings.from_dict({"epoch": 3})
+
+
+def test_every_setting_is_explained_in_one_sentence():
+    for setting in fields(TuningSettings):
+        assert help_text(setting.name).endswith(".")
