@@ -1,4 +1,4 @@
-"""Take models off the shelf: rows first, then files.
+"""Take models off the shelf: rows first, then the server's memory and the files.
 
 A crash in between leaves files that nothing points at, never a row without its files.
 """
@@ -6,10 +6,12 @@ A crash in between leaves files that nothing points at, never a row without its 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 
 from django.db import transaction
 from django.db.models import ProtectedError
 
+from library import server
 from library.models import BaseModel, TunedModel
 
 
@@ -18,24 +20,35 @@ class InUseError(Exception):
 
 
 def delete_tuned_model(model: TunedModel) -> None:
-    """Remove the row and, once that is certain, the adapter's folder."""
-    folder = model.folder
+    """Remove the row and, once that is certain, the adapter."""
+    clear_away = clearing(model)
     with transaction.atomic():
         model.delete()
-        transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+        transaction.on_commit(clear_away)
 
 
 def delete_base_model(base: BaseModel) -> None:
-    """Remove an unused base model, its work item and its folder."""
-    folder, work = base.folder, base.work
+    """Remove an unused base model, its work item and its files."""
+    clear_away, work = clearing(base), base.work
     if work.is_active:
         raise InUseError(f"{base.name} is being prepared. Cancel that first.")
     try:
         with transaction.atomic():
             base.delete()
             work.delete()
-            transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+            transaction.on_commit(clear_away)
     except ProtectedError as error:
         raise InUseError(
             f"{base.name} is what tuned models or jobs were made from, so it stays."
         ) from error
+
+
+def clearing(model: BaseModel | TunedModel) -> Callable[[], None]:
+    """What frees memory and disk; made while the row is there, for when it is gone."""
+    name, folder = server.served_name(model), model.folder
+
+    def clear_away() -> None:
+        server.forget(name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return clear_away
