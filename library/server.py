@@ -87,15 +87,15 @@ async def stream_answer(
                 yield event
 
 
-def forget(model: Model) -> None:
+def forget(name: str) -> None:
     """Tell the server that a model is gone. One that is away has forgotten it already."""
-    async_to_sync(_forget)(served_name(model))
+    async_to_sync(_forget)(name)
 
 
 async def _forget(name: str) -> None:
     with contextlib.suppress(ServerError):
         async with connected() as http:
-            await http.delete(f"/models/{name}")
+            await http.delete(f"/models/{name}", timeout=2)
 
 
 def served_name(model: Model) -> str:

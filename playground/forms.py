@@ -61,10 +61,10 @@ class ParametersForm(forms.Form):
         help_text="The longest an answer may get; a token is about four letters.",
     )
     system_prompt = forms.CharField(
-        label="System prompt",
+        label="System instructions",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Instructions before the conversation. Leave it empty if your examples had none.",
+        help_text="Come before the conversation. Leave them empty if your examples had none.",
     )
 
     def parameters(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class PromptForm(ParametersForm):
     """The page's own form, which works without a script."""
 
     model = forms.TypedChoiceField(label="Model", widget=SelectWithBase)
-    compare = forms.BooleanField(label="Compare with the base model", required=False)
+    compare = forms.BooleanField(label="Compare with its base", required=False)
     prompt = forms.CharField(
         label="Prompt",
         strip=False,

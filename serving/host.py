@@ -68,9 +68,13 @@ class Host:
     async def delete_model(self, request: Request) -> Response:
         """DELETE /models/{name}"""
         model = self._registry.remove(request.path_params["name"])
-        for engine in self._fleet.running():
-            if engine.base == model.base and model.adapter and engine.state == "ready":
-                await forget_adapter(engine, model.adapter)
+        engine = self._fleet.find(model.base)
+        if engine is None:
+            return Response(status_code=204)
+        if not self._registry.uses(model.base) and engine.holders == 0:
+            await self._fleet.discard(engine)
+        elif model.adapter and engine.state == "ready":
+            await forget_adapter(engine, model.adapter)
         return Response(status_code=204)
 
     async def health(self, request: Request) -> Response:

@@ -54,6 +54,10 @@ class Registry:
         del self._models[name]
         return model
 
+    def uses(self, base: Path) -> bool:
+        """Whether a registered model still stands on this base model."""
+        return any(model.base == base for model in self._models.values())
+
     def names(self) -> list[str]:
         """All registered names, oldest first."""
         return list(self._models)

@@ -12,7 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
-from library import server
+from library import removal, server
 from library.models import BaseModel, TunedModel
 from tests.playground.conftest import Browser, question, streamed, text_of
 from tests.serving.server import Server, held, wait_until
@@ -177,16 +177,18 @@ def test_a_model_whose_files_are_gone_is_an_error_in_words(
         assert [event["type"] for event in events] == ["error"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_deleted_model_is_forgotten_by_the_server(serving: Server, tuned: TunedModel) -> None:
-    serving.register(str(tuned.pk), tuned.base.folder, tuned.folder)
-    server.forget(tuned)
-    assert serving.ask(str(tuned.pk)).status_code == 404
-    server.forget(tuned)
+    name = str(tuned.pk)
+    serving.register(name, tuned.base.folder, tuned.folder)
+    removal.delete_tuned_model(tuned)
+    assert serving.ask(name).status_code == 404
 
 
-def test_forgetting_a_model_needs_no_server(
+@pytest.mark.django_db(transaction=True)
+def test_a_model_can_be_deleted_while_the_server_is_away(
     tuned: TunedModel, settings: Settings, tmp_path: Path
 ) -> None:
     settings.SERVING_URL = f"unix://{tmp_path}/nobody.sock"
-    server.forget(tuned)
+    removal.delete_tuned_model(tuned)
+    assert not tuned.folder.exists()

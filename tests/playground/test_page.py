@@ -37,7 +37,7 @@ def test_own_tuned_models_come_first_under_their_base(page: Client, tuned: Tuned
     assert options_of(shown) == [("Tuned from tiny", ["counter"]), ("Base models", ["tiny"])]
     assert '<label for="id_model">Model</label>' in shown
     assert '<label for="id_prompt">Prompt</label>' in shown
-    assert "Compare with the base model" in shown
+    assert "Compare with its base" in shown
 
 
 def test_the_address_chooses_the_model_and_the_comparison(page: Client, tuned: TunedModel) -> None:

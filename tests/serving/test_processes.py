@@ -54,6 +54,20 @@ def test_the_least_recently_used_engine_makes_room_but_not_while_it_answers(
     assert not is_alive(pid)
 
 
+def test_the_engine_of_a_base_model_ends_when_no_model_stands_on_it_any_more(
+    roomy_for_one: Server, tiny_model: Path, adapters: list[Path]
+) -> None:
+    server = roomy_for_one
+    server.register("tuned", server.data_folder / "other", adapters[0])
+    assert server.answer("tuned")
+    pid = server.engine(server.data_folder / "other")["pid"]
+    server.client.delete("/models/other")
+    assert is_alive(pid)
+    server.client.delete("/models/tuned")
+    assert not is_alive(pid)
+    assert server.engines() == []
+
+
 def test_a_model_that_cannot_be_loaded_is_a_clear_error_each_time(
     roomy_for_one: Server, tiny_model: Path, tmp_path: Path
 ) -> None:
