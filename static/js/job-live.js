@@ -75,8 +75,10 @@ class JobPage {
   }
 
   showLatest() {
+    // Once the job has ended, the header's own numbers are the final ones.
+    const hasEnded = FINISHED.has(this.root.querySelector("#job-header").dataset.status);
     const latest = this.chart.latestTraining();
-    if (!latest) return;
+    if (!latest || hasEnded) return;
     const put = (selector, text) => {
       const part = this.root.querySelector(selector);
       if (part) part.textContent = text;
