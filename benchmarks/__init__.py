@@ -1,0 +1,1 @@
+"""One script for each measured claim of the README."""
