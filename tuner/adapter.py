@@ -46,8 +46,8 @@ def load_base(folder: Path, precision: str, device: torch.device) -> Any:
             trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"{folder} cannot be loaded: {reason} Choose another model.") from error
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise ModelError(f"{folder} cannot be loaded: {reason}. Choose another model.") from error
     return model.to(device)
 
 

@@ -43,7 +43,7 @@ def measure_timing(base: Path) -> Timing:
         run.release()
     encoded = [job.training[index] for index in range(len(job.training))]
     lengths = [len(example) for example in encoded]
-    shared = shared_length(encoded) if job.family in PACKED_FAMILIES else 0
+    shared = shared_length(encoded) if job.facts.family in PACKED_FAMILIES else 0
     short_tokens = computed_tokens(lengths[:BATCH_SIZE], 1, shared)
     long_tokens = computed_tokens(lengths[BATCH_SIZE:], 1, shared)
     per_token = max(0.0, (long_seconds - short_seconds) / (long_tokens - short_tokens))

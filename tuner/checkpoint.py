@@ -117,5 +117,4 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torc
     for key, value in tensors.items():
         index, name = key.split(".")
         parameter = parameters[int(index)]
-        device = parameter.device if name != "step" else value.device
-        optimizer.state[parameter][name] = value.to(device)
+        optimizer.state[parameter][name] = value.to(parameter.device)

@@ -46,17 +46,23 @@ class ModelFacts:
 
 def check_base_model(folder: Path) -> ModelFacts:
     """The facts of a complete base model; ModelError says what is missing or damaged."""
+    facts = read_facts(folder)
+    ChatEncoder.load(folder)
+    return facts
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """What configuration and weights say; the tokenizer is not looked at."""
     config = read_config(folder)
     parameters, precision = _read_weights(folder)
-    ChatEncoder.load(folder)
     try:
         return ModelFacts(
             family=str(config["model_type"]),
             parameters=parameters,
-            layers=int(config["num_hidden_layers"]),
-            hidden_size=int(config["hidden_size"]),
-            context_length_tokens=int(config["max_position_embeddings"]),
-            vocabulary_size=int(config["vocab_size"]),
+            layers=_number(config, "num_hidden_layers", "n_layer"),
+            hidden_size=_number(config, "hidden_size", "n_embd"),
+            context_length_tokens=_number(config, "max_position_embeddings", "n_positions"),
+            vocabulary_size=_number(config, "vocab_size"),
             stored_precision=precision,
             size_bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
         )
@@ -65,6 +71,15 @@ def check_base_model(folder: Path) -> ModelFacts:
             f"{folder / 'config.json'} does not describe a language model ({error}). "
             "Choose a text model in Hugging Face layout."
         ) from None
+
+
+def _number(config: dict[str, Any], *names: str) -> int:
+    """A number that families keep under different names, some in a part for text."""
+    for part in (config, config.get("text_config") or {}):
+        for name in names:
+            if name in part:
+                return int(part[name])
+    raise KeyError(names[0])
 
 
 def read_config(folder: Path) -> dict[str, Any]:

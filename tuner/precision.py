@@ -12,15 +12,15 @@ import torch
 from torch.nn.functional import linear
 
 _ROUNDS = 4
+_INNER_WIDTH = 3
+"""A layer's inner width in hidden sizes, as most families have it; it need not be exact."""
 _CLEAR_GAIN = 1.2
 """bfloat16 rounds coarsely, so a lead within the noise of the clock is not worth it."""
 _SMALLEST_HIDDEN_SIZE = 256
 """Below it calls cost more than arithmetic, and the clock cannot tell the formats apart."""
 
 
-def choose_precision(
-    wanted: str, *, rows: int, hidden_size: int, intermediate_size: int, device: torch.device
-) -> str:
+def choose_precision(wanted: str, *, rows: int, hidden_size: int, device: torch.device) -> str:
     """'float32' or 'bfloat16'."""
     if wanted != "auto":
         return wanted
@@ -29,7 +29,7 @@ def choose_precision(
     if hidden_size < _SMALLEST_HIDDEN_SIZE:
         return "float32"
     seconds = {
-        dtype: _matrix_seconds(dtype, rows, hidden_size, intermediate_size)
+        dtype: _matrix_seconds(dtype, rows, hidden_size, _INNER_WIDTH * hidden_size)
         for dtype in (torch.float32, torch.bfloat16)
     }
     gain = seconds[torch.float32] / seconds[torch.bfloat16]

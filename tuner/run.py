@@ -20,7 +20,7 @@ import torch
 from tuner import plan
 from tuner.adapter import adapter_files, add_adapter, load_base
 from tuner.checkpoint import Checkpoint, Progress, hash_examples, save_checkpoint
-from tuner.convert import read_config
+from tuner.convert import read_facts
 from tuner.encode import ChatEncoder
 from tuner.encoded import EncodedExamples
 from tuner.errors import DivergedError, ExampleError
@@ -77,15 +77,14 @@ class Job:
         save_now: Callable[[int], bool] | None,
     ) -> None:
         self.clock = Clock()
-        config = read_config(base)
+        self.facts = read_facts(base)
         self.settings = settings
         self.base = base
         self.checkpoint_folder = checkpoint_folder
         self._save_now = save_now
         self._groups = (examples, validation)
         self.encoder = ChatEncoder.load(base)
-        self.family = str(config["model_type"])
-        limit = min(settings.max_length_tokens, int(config["max_position_embeddings"]))
+        limit = min(settings.max_length_tokens, self.facts.context_length_tokens)
         self.training = EncodedExamples(self.encoder, examples, limit)
         self.validation = EncodedExamples(self.encoder, validation, limit)
         if not len(self.training):
@@ -104,7 +103,7 @@ class Job:
         return self._save_now is not None and self._save_now(step)
 
     def objective(self, examples: EncodedExamples) -> Supervised:
-        packing = self.family in PACKED_FAMILIES
+        packing = self.facts.family in PACKED_FAMILIES
         return Supervised(examples, pad_id=self.encoder.pad_id, packing=packing)
 
 
@@ -248,13 +247,10 @@ class Run:
 
     def _choose_precision(self) -> str:
         settings, job = self.job.settings, self.job
-        config = read_config(job.base)
         sample = range(min(len(job.training), settings.batch_size))
-        hidden_size = int(config["hidden_size"])
         return choose_precision(
             settings.precision,
             rows=sum(len(job.training[index]) for index in sample),
-            hidden_size=hidden_size,
-            intermediate_size=int(config.get("intermediate_size") or 4 * hidden_size),
+            hidden_size=job.facts.hidden_size,
             device=self.device,
         )
