@@ -76,3 +76,15 @@ function focusSummary(root) {
 
 focusSummary(document);
 document.addEventListener("htmx:afterSettle", (event) => focusSummary(event.detail.elt));
+
+// Leaving a page ends its requests. That is no failure, so nobody is told of one.
+const requests = new Set();
+document.addEventListener("htmx:beforeSend", ({ detail: { xhr } }) => {
+  requests.add(xhr);
+  xhr.addEventListener("loadend", () => requests.delete(xhr));
+});
+for (const leaving of ["beforeunload", "pagehide"]) {
+  window.addEventListener(leaving, () => {
+    for (const xhr of requests) xhr.onerror = xhr.onabort = null;
+  });
+}

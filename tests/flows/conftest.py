@@ -143,7 +143,9 @@ def page(studio: Studio, signed_in: BrowserContext) -> Iterator[Page]:
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on(
         "console",
-        lambda message: errors.append(message.text) if message.type == "error" else None,
+        lambda message: errors.append(f"{message.text} {message.location}")
+        if message.type == "error"
+        else None,
     )
     yield opened
     opened.close()
