@@ -86,6 +86,7 @@ def studio_server(transactional_db: None, running_broker: str) -> Iterator[str]:
     config = uvicorn.Config(application, port=0, lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
     listener = config.bind_socket()
+    listener.listen()  # connections wait from now on, even before the server takes them
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
