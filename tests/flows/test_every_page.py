@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.flows.conftest import Studio
+from tests.flows.running import Studio
 
 LONG_NAME = "A name of sixty characters, as long as anybody may choose it"
 FINISHED = "[data-status=succeeded]"

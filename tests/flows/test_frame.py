@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.flows.conftest import USERNAME, Studio
+from tests.flows.running import USERNAME, Studio
 
 pytestmark = pytest.mark.journey
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.flows.conftest import Studio, eventually
+from tests.flows.running import Studio, eventually
 
 pytestmark = pytest.mark.journey
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.flows.conftest import REPOSITORY, Studio, eventually
+from tests.flows.running import REPOSITORY, Studio, eventually
 
 pytestmark = pytest.mark.journey
 
