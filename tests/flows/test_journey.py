@@ -84,7 +84,7 @@ def test_from_a_table_to_an_answer(page: Page, studio: Studio, tmp_path: Path) -
     page.get_by_label("Model", exact=True).select_option(label="counter")
     page.get_by_label("Prompt", exact=True).fill("what follows 7?")
     page.get_by_role("button", name="Send").click()
-    answer = page.locator("[data-answer]").first
+    answer = page.locator("[data-text]").first
     expect(answer).not_to_be_empty(timeout=60_000)
 
 
