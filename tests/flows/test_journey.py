@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,27 @@ def test_a_page_without_its_socket_still_moves_and_catches_up(page: Page, studio
     is_cut = False
     eventually(lambda: reconnected, 30, pause=page.wait_for_timeout)
     wait_for_steps(page, len(steps_drawn(page)) + 20)
+    page.get_by_role("button", name="Cancel job").click()
+    expect(page.locator("#job-header")).to_have_attribute(
+        "data-status", "cancelled", timeout=30_000
+    )
+    steps = steps_drawn(page)
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_killed_run_goes_on_and_the_open_page_shows_every_step_once(
+    page: Page, studio: Studio
+) -> None:
+    wait_for_base_model(page, studio)
+    start_job(page, studio, "killed", epochs=400)
+    wait_for_steps(page, 30)
+    child = studio.processes("--queues gpu")[-1]
+    os.kill(child.pid, signal.SIGKILL)
+    expect(page.locator("[data-log]")).to_contain_text(
+        "Going on from the checkpoint", timeout=60_000
+    )
+    before = max(steps_drawn(page))
+    wait_for_steps(page, before + 20)
     page.get_by_role("button", name="Cancel job").click()
     expect(page.locator("#job-header")).to_have_attribute(
         "data-status", "cancelled", timeout=30_000
