@@ -106,9 +106,8 @@ class Recorder:
 
     def saved(self, event: Saved) -> None:
         """A checkpoint's row, now that its files are whole."""
-        path = Path(event.path)
-        if path.parent != self.job.folder:
-            return  # the finished adapter, which the runner puts into the library
+        if event.is_adapter:
+            return  # the runner puts it into the library
         self.flush()
         with self.claim.fenced():
             Checkpoint.objects.update_or_create(
@@ -116,7 +115,7 @@ class Recorder:
                 step=event.step,
                 defaults={
                     "epoch": event.epoch,
-                    "folder_name": path.name,
+                    "folder_name": Path(event.path).name,
                     "last_seq": self.job.last_seq,
                     "validation_loss": self.job.validation_loss,
                 },
