@@ -7,7 +7,7 @@ no tokenising to be known as short.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tuner.encode import ChatEncoder, Encoded
 from tuner.errors import ExampleError
@@ -16,11 +16,21 @@ from tuner.examples import Example
 _TEMPLATE_TOKENS = 512
 """More than any chat template adds around the texts."""
 
+_ENCODED_BETWEEN_SIGNS = 1000
+"""`moved` is called once in so many examples: many take minutes to encode."""
+
 
 class EncodedExamples:
     """A sequence of encoded examples, all within the limit; `dropped` were too long."""
 
-    def __init__(self, encoder: ChatEncoder, examples: Sequence[Example], limit: int) -> None:
+    def __init__(
+        self,
+        encoder: ChatEncoder,
+        examples: Sequence[Example],
+        limit: int,
+        moved: Callable[[], None],
+    ) -> None:
+        self._moved = moved
         self._encoder = encoder
         self._limit = limit
         self._cache: dict[int, Encoded] = {}
@@ -58,4 +68,6 @@ class EncodedExamples:
             except ExampleError as error:
                 reason = f"Example {index + 1}: {error.reason}"
                 raise ExampleError(reason, error.remedy) from None
+            if len(self._cache) % _ENCODED_BETWEEN_SIGNS == 0:
+                self._moved()
         return self._cache[index]

@@ -64,6 +64,10 @@ class Clock:
         return self.examples / seconds
 
 
+def _unwatched() -> None:
+    """In place of `moved` where nobody waits for a sign of life."""
+
+
 class Job:
     """What is to be done, checked, before anything heavy is loaded."""
 
@@ -75,7 +79,9 @@ class Job:
         base: Path,
         checkpoint_folder: Callable[[int], Path] | None,
         save_now: Callable[[int], bool] | None,
+        moved: Callable[[], None] | None = None,
     ) -> None:
+        self.moved = moved or _unwatched
         self.clock = Clock()
         self.facts = read_facts(base)
         self.settings = settings
@@ -85,8 +91,8 @@ class Job:
         self._groups = (examples, validation)
         self.encoder = ChatEncoder.load(base)
         limit = min(settings.max_length_tokens, self.facts.context_length_tokens)
-        self.training = EncodedExamples(self.encoder, examples, limit)
-        self.validation = EncodedExamples(self.encoder, validation, limit)
+        self.training = EncodedExamples(self.encoder, examples, limit, self.moved)
+        self.validation = EncodedExamples(self.encoder, validation, limit, self.moved)
         if not len(self.training):
             raise ExampleError(
                 f"None of the {len(examples)} examples has at most {limit} tokens.",
@@ -178,8 +184,9 @@ class Run:
     def evaluate(self) -> Evaluated:
         evaluation_started = time.perf_counter()
         self.model.eval()
-        loss = self.validation.mean_loss(self.model)
+        loss = self.validation.mean_loss(self.model, self.job.moved)
         self.model.train()
+        self._check_finite(loss, "validation loss", self.progress.step)
         self.progress.validation_loss = loss
         seconds = time.perf_counter() - evaluation_started
         self.clock.evaluating += seconds

@@ -5,7 +5,7 @@ Knows how a batch's loss comes from a model's logits; not how weights change, no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -44,13 +44,17 @@ class Supervised:
         return total, len(batch.targets), batch.real_tokens
 
     @torch.no_grad()
-    def mean_loss(self, model: Any) -> float:
-        """Averaged over answer tokens, not answers: those of a short one must not weigh more."""
+    def mean_loss(self, model: Any, moved: Callable[[], None]) -> float:
+        """Averaged over answer tokens, not answers: those of a short one must not weigh more.
+
+        `moved` is called after every group of examples, and what it raises is let through.
+        """
         total, count = 0.0, 0
         for group in self._evaluation_groups():
             group_loss, group_count, _ = self.loss(model, group)
             total += group_loss.item()
             count += group_count
+            moved()
         return total / count
 
     def _evaluation_groups(self) -> list[list[int]]:

@@ -28,16 +28,19 @@ def train(
     resume_from: Path | None = None,
     checkpoint_folder: Callable[[int], Path] | None = None,
     save_now: Callable[[int], bool] | None = None,
+    moved: Callable[[], None] | None = None,
 ) -> Generator[Event]:
     """Tune `base` on `examples` and leave the adapter in `folder`, which must not exist yet.
 
     With `checkpoint_folder`, the state after an epoch's last step, and after any step for which
     `save_now` says so, goes to the folder it names; `resume_from` goes on from such a folder.
-    Closing the generator ends the run, frees the model and leaves nothing half-written.
+    Closing the generator ends the run, frees the model and leaves nothing half-written. `moved` is
+    called between two events where they lie far apart: while many examples are prepared, after
+    every group of an evaluation, and before saving. What it raises ends the run as closing does.
     """
     yield Phase(name="preparing")
     check_free(folder)
-    job = Job(settings, examples, validation, base, checkpoint_folder, save_now)
+    job = Job(settings, examples, validation, base, checkpoint_folder, save_now, moved)
     checkpoint = load_checkpoint(resume_from, settings, job.data_hash) if resume_from else None
     yield Phase(name="loading model")
     run = Run(job, checkpoint)
@@ -46,6 +49,7 @@ def train(
         yield Phase(name="tuning")
         yield from _tune(run)
         yield Phase(name="saving")
+        job.moved()
         yield run.save_adapter(folder)
         yield run.finished()
     finally:
@@ -68,6 +72,7 @@ def _tune(run: Run) -> Generator[Event]:
             yield run.evaluate()
         if saves:
             yield Phase(name="saving")
+            job.moved()
             yield run.save()
         if (evaluates or saves) and step < job.total_steps:
             yield Phase(name="tuning")

@@ -26,7 +26,7 @@ def encoder(tiny_model):
 
 
 def loss_and_gradients(model, encoder, examples, *, packing):
-    encoded = EncodedExamples(encoder, examples, limit=2048)
+    encoded = EncodedExamples(encoder, examples, 2048, lambda: None)
     objective = Supervised(encoded, pad_id=encoder.pad_id, packing=packing)
     total, answers, _ = objective.loss(model, range(len(examples)))
     model.zero_grad()
@@ -101,7 +101,7 @@ class ListeningEncoder(ChatEncoder):
 def test_examples_are_encoded_when_asked_for_and_once(tiny_model):
     encoder = ListeningEncoder.load(tiny_model)
     encoder.asked = []
-    examples = EncodedExamples(encoder, COUNTING, limit=2048)
+    examples = EncodedExamples(encoder, COUNTING, 2048, lambda: None)
     assert len(examples) == len(COUNTING)
     assert encoder.asked == []
     assert examples[3] is examples[3]
@@ -110,6 +110,6 @@ def test_examples_are_encoded_when_asked_for_and_once(tiny_model):
 
 def test_examples_over_the_limit_are_left_out_and_counted(encoder):
     long = Example.from_pair("7 " * 400, "8")
-    examples = EncodedExamples(encoder, [COUNTING[0], long, COUNTING[1]], limit=100)
+    examples = EncodedExamples(encoder, [COUNTING[0], long, COUNTING[1]], 100, lambda: None)
     assert (len(examples), examples.dropped) == (2, 1)
     assert examples[1].ids == encoder.encode_example(COUNTING[1]).ids

@@ -199,3 +199,57 @@ def test_validation_examples_that_are_all_too_long_do_not_stop_the_run(tiny_mode
     started = next(event for event in events if isinstance(event, Started))
     assert (started.validation_examples, started.dropped_examples) == (0, 1)
     assert finished(events).validation_loss is None
+
+
+class StopError(Exception):
+    """What a caller raises that has lost the right to go on."""
+
+
+def test_signs_of_life_come_within_an_evaluation_and_before_saving(tiny_model, tmp_path):
+    told: list[str] = []
+    events = train(
+        TuningSettings(epochs=1),
+        COUNTING,
+        tmp_path / "out",
+        base=tiny_model,
+        validation=[Example.from_pair("7 " * 600, "8")] * 3,
+        moved=lambda: told.append("moved"),
+    )
+    for event in events:
+        told.append(event.name if isinstance(event, Phase) else event.kind)
+    evaluation = told[told.index("evaluating") + 1 : told.index("evaluated")]
+    assert evaluation == ["moved"] * 3
+    assert told[told.index("saving") :] == ["saving", "moved", "saved", "finished"]
+
+
+def test_what_a_sign_of_life_raises_ends_the_run_and_leaves_nothing(tiny_model, tmp_path):
+    phases: list[str] = []
+
+    def stop_while_evaluating() -> None:
+        if "evaluating" in phases:
+            raise StopError
+
+    events = train(
+        TuningSettings(),
+        COUNTING,
+        tmp_path / "folder" / "out",
+        base=tiny_model,
+        validation=COUNTING,
+        checkpoint_folder=lambda step: tmp_path / "folder" / str(step),
+        moved=stop_while_evaluating,
+    )
+    before = models_alive()
+    with pytest.raises(StopError) as raised, closing(events):
+        for event in events:
+            phases.extend([event.name] if isinstance(event, Phase) else [])
+    raised.value.__traceback__ = None
+    del raised
+    assert models_alive() == before
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_run(tiny_model, tmp_path):
+    base = without_embedding_of("~", shutil.copytree(tiny_model, tmp_path / "base"))
+    with pytest.raises(DivergedError, match="validation loss became nan at step 3"):
+        run(base, tmp_path / "out", validation=[Example.from_pair("~", "1")])
+    assert not (tmp_path / "out").exists()
