@@ -246,8 +246,14 @@ def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _find_content(text: str, content: str, cursor: int) -> tuple[int, int] | None:
-    for candidate in (content, content.strip()):
-        start = text.find(candidate, cursor)
-        if candidate and start >= 0:
-            return start, start + len(candidate)
-    return None
+    """Where the content stands next, as it is or as a template trims it.
+
+    The nearer of the two counts: a trimmed turn must not be found untrimmed within a later one.
+    """
+    candidates = (candidate for candidate in {content, content.strip()} if candidate)
+    found = ((text.find(candidate, cursor), len(candidate)) for candidate in candidates)
+    places = [(start, -length) for start, length in found if start >= 0]
+    if not places:
+        return None
+    start, negative_length = min(places)
+    return start, start - negative_length

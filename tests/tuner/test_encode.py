@@ -99,6 +99,22 @@ def test_an_answer_that_repeats_the_question_is_found_at_its_own_place(tiny_mode
     assert encoded.trained.index(True) == len(encoder.encode_prompt(example.messages[:1]))
 
 
+def test_a_trimmed_turn_is_not_found_within_a_later_one(with_template):
+    encoder = with_template(THINKING.replace("<think>\n\n</think>\n\n", ""))
+    turns = ("Capital of France?", " Paris", "What about Paris?", "Yes ", "Yes but why?", "So.")
+    roles = ("user", "assistant") * 3
+    example = Example(tuple(Message(*turn) for turn in zip(roles, turns, strict=True)))
+    assert trained_text(encoder, example) == "Paris<|im_end|>Yes<|im_end|>So.<|im_end|>"
+
+
+def test_a_trimmed_turn_of_a_user_does_not_hide_the_answer_after_it(with_template):
+    encoder = with_template(THINKING.replace("<think>\n\n</think>\n\n", ""))
+    turns = ("Paris ", "It is in France.", "Where is Paris now?", "It is in France.")
+    roles = ("user", "assistant") * 2
+    example = Example(tuple(Message(*turn) for turn in zip(roles, turns, strict=True)))
+    assert trained_text(encoder, example) == "It is in France.<|im_end|>" * 2
+
+
 def test_what_a_template_refuses_is_an_error_of_the_example(with_template):
     encoder = with_template("{{ raise_exception('Only one turn is allowed') }}")
     with pytest.raises(ExampleError, match="Only one turn is allowed"):
