@@ -17,8 +17,9 @@ from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
+from jobs import metrics
 from jobs.models import Job, MetricPoint
-from jobs.protocol import MetricsMessage, Point, RewindMessage, StatusMessage
+from jobs.protocol import LogMessage, MetricsMessage, Point, RewindMessage, StatusMessage
 
 REPLAY_POINTS = 2000
 RECHECK_SECONDS = 60.0
@@ -38,7 +39,7 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         """Let the owner in, and send everything after `since`."""
         self.job_id = self.scope["url_route"]["kwargs"]["job_id"]
-        self.last_seq = since(self.scope["query_string"])
+        self.last_seq = number_in(self.scope["query_string"], "since")
         await self.accept()  # a close before this would reach the page without its reason
         code = await self.refusal()
         if code:
@@ -49,6 +50,8 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
             return
         await self.send_json(RewindMessage(type="rewind", step=await self.newest_step()))
         await self.replay()
+        for line in await self.log_lines():
+            await self.send_json(line)
         await self.send_json(await self.status())
         self.recheck = asyncio.create_task(self.keep_checking())
 
@@ -126,13 +129,19 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
         return rows.order_by("-step").values_list("step", flat=True).first() or 0
 
     @database_sync_to_async
+    def log_lines(self) -> list[LogMessage]:
+        """The lines that the page does not have."""
+        number = number_in(self.scope["query_string"], "log")
+        return metrics.log_after(Job.objects.get(pk=self.job_id), number)
+
+    @database_sync_to_async
     def status(self) -> StatusMessage:
         """Where the job stands."""
         work = Job.objects.select_related("work").get(pk=self.job_id).work
         return StatusMessage(type="status", status=work.status, phase=work.phase)
 
 
-def since(query_string: bytes) -> int:
-    """The `since` of the address; 0 when it is missing or no number."""
-    value = parse_qs(query_string.decode(errors="replace")).get("since", ["0"])[0]
+def number_in(query_string: bytes, name: str) -> int:
+    """A number of the address; 0 when it is missing or none."""
+    value = parse_qs(query_string.decode(errors="replace")).get(name, ["0"])[0]
     return int(value) if value.isdecimal() and len(value) < 10 else 0

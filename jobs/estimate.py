@@ -103,6 +103,6 @@ def correction(base: BaseModel) -> float:
     ratios = [
         job.work.elapsed_seconds / job.predicted_seconds
         for job in last
-        if job.work.attempts == 1 and job.work.elapsed_seconds and job.predicted_seconds
+        if job.work.token == 1 and job.work.elapsed_seconds and job.predicted_seconds
     ]
     return median(ratios) if ratios else 1.0

@@ -7,15 +7,18 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.models import User
 from datasets import rendering, samples
+from datasets.errors import DatasetError
 from datasets.models import Dataset
 from jobs.forms import VALIDATION_SHARE
 from jobs.launch import LaunchError, Order, launch, suggest_name
 from jobs.models import Job
+from jobs.obstacles import obstacle
+from jobs.views import latest_context
 from library.models import BaseModel, TunedModel
 from tuner.settings import TuningSettings
 from web.http import UserRequest, page_or_fragment, redirect_htmx
-from work.models import Worker
 
 
 @require_GET
@@ -30,12 +33,12 @@ def home_context(request: UserRequest, error: str = "") -> dict[str, object]:
     return {
         "samples": samples.SAMPLE_SETS,
         "base_model": default_base_model(),
-        "worker_alive": Worker.objects.alive("gpu").exists(),
+        "obstacle": obstacle(),
         "dataset_count": Dataset.objects.for_user(user).count(),
         "job_count": Job.objects.for_user(user).count(),
         "model_count": TunedModel.objects.for_user(user).count(),
-        "jobs": Job.objects.for_user(user).for_pages().newest_first()[:5],
         "error": error,
+        **latest_context(request),
     }
 
 
@@ -59,19 +62,22 @@ def start_with_sample(request: UserRequest, slug: str) -> HttpResponse:
     base = default_base_model()
     if base is None or not base.is_ready:
         return refuse(request, "The base model is still being prepared. Try again in a minute.")
-    dataset = samples.add_sample(request.user, slug)
-    order = Order(
-        owner=request.user,
-        version=dataset.current,
-        base_model=base,
-        tuned_model_name=suggest_name(request.user, slug),
-        settings=TuningSettings(validation_share=VALIDATION_SHARE),
-    )
     try:
-        job = launch(order)
-    except LaunchError as error:
+        job = launch(sample_order(request.user, slug, base))
+    except (DatasetError, LaunchError) as error:
         return refuse(request, str(error))
     return redirect_htmx(request, job.get_absolute_url())
+
+
+def sample_order(owner: User, slug: str, base: BaseModel) -> Order:
+    """A job with the defaults on the sample, which is brought in if it is not there yet."""
+    return Order(
+        owner=owner,
+        version=samples.add_sample(owner, slug).current,
+        base_model=base,
+        tuned_model_name=suggest_name(owner, slug),
+        settings=TuningSettings(validation_share=VALIDATION_SHARE),
+    )
 
 
 def refuse(request: UserRequest, sentence: str) -> HttpResponse:

@@ -44,33 +44,44 @@ class Order:
 
 
 def launch(order: Order) -> Job:
-    """Create the job and queue it. The same `request_id` twice gives the same job."""
-    if already := same_request(order):
+    """Create the job and queue it. The same order with the same `request_id` is one job."""
+    if already := same_order(order):
         return already
     check(order)
+    predicted = estimate.predict(
+        order.version, order.base_model, order.settings, order.validation_version
+    )
     try:
         with transaction.atomic():
             check_name(order)
-            return create(order)
+            return create(order, predicted)
     except IntegrityError:
-        already = same_request(order)  # sent twice at once, and the other one was first
+        already = same_order(order)  # sent twice at once, and the other one was first
         if already is None:
             raise
         return already
 
 
-def same_request(order: Order) -> Job | None:
-    """The job that this very form made before."""
+def same_order(order: Order) -> Job | None:
+    """The job that this very form made before, with the very same choices."""
     if order.request_id is None:
         return None
-    return Job.objects.for_user(order.owner).filter(request_id=order.request_id).first()
-
-
-def create(order: Order) -> Job:
-    """The rows of a job that may start."""
-    predicted = estimate.predict(
-        order.version, order.base_model, order.settings, order.validation_version
+    return (
+        Job.objects.for_user(order.owner)
+        .filter(
+            request_id=order.request_id,
+            dataset_version=order.version,
+            validation_version=order.validation_version,
+            base_model=order.base_model,
+            tuned_model_name=order.tuned_model_name,
+            settings=order.settings.as_dict(),
+        )
+        .first()
     )
+
+
+def create(order: Order, predicted: estimate.Estimate) -> Job:
+    """The rows of a job that may start."""
     return Job.objects.create(
         owner=order.owner,
         work=WorkItem.enqueue(KIND, order.owner),
@@ -81,8 +92,14 @@ def create(order: Order) -> Job:
         settings=order.settings.as_dict(),
         total_steps=predicted.steps,
         predicted_seconds=predicted.raw_seconds,
-        request_id=order.request_id or uuid.uuid4(),
+        request_id=free_request_id(order),
     )
+
+
+def free_request_id(order: Order) -> uuid.UUID:
+    """The form's own id; a new one when the form was changed and sent again."""
+    is_used = Job.objects.filter(request_id=order.request_id).exists()
+    return uuid.uuid4() if order.request_id is None or is_used else order.request_id
 
 
 def check(order: Order) -> None:

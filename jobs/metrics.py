@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from statistics import fmean
 from typing import TypedDict
 
 from django.db.models.functions import Mod
 
 from jobs.models import Job
-from jobs.protocol import Point
+from jobs.protocol import LogMessage, Point
 from jobs.recorder import TRAINING_LOSS, VALIDATION_LOSS
 
 PORTION = 20_000
+LOG_LINES = 200
 SPARKLINE_POINTS = 40
 
 
@@ -20,6 +23,7 @@ class Portion(TypedDict):
     points: list[Point]
     newest_step: int
     status: str
+    log: list[LogMessage]
 
 
 class EpochRow(TypedDict):
@@ -31,32 +35,41 @@ class EpochRow(TypedDict):
     validation_loss: float | None
 
 
-def after(job: Job, seq: int) -> Portion:
-    """The points after `seq`, at most a portion."""
+def after(job: Job, seq: int, log_number: int) -> Portion:
+    """The points after `seq`, at most a portion, and the log lines after `log_number`."""
     rows = job.points.filter(seq__gt=seq).order_by("seq")[:PORTION]
     return Portion(
         points=[row.as_message() for row in rows],
         newest_step=job.points.order_by("-step").values_list("step", flat=True).first() or 0,
         status=job.work.status,
+        log=log_after(job, log_number),
     )
+
+
+def log_after(job: Job, number: int) -> list[LogMessage]:
+    """The newest log lines after that number, in their order."""
+    lines = list(job.log_lines.filter(pk__gt=number).order_by("-pk")[:LOG_LINES])
+    return [LogMessage(type="log", number=line.pk, text=line.text) for line in reversed(lines)]
 
 
 def by_epoch(job: Job) -> list[EpochRow]:
     """Validation loss at each evaluation, beside the mean training loss since the one before."""
-    training = list(job.points.filter(name=TRAINING_LOSS).order_by("step"))
+    training = deque(
+        job.points.filter(name=TRAINING_LOSS).order_by("step").values_list("step", "value")
+    )
     rows: list[EpochRow] = []
-    start = 0
     for point in job.points.filter(name=VALIDATION_LOSS).order_by("step"):
-        since = [row.value for row in training if start < row.step <= point.step]
+        since = []
+        while training and training[0][0] <= point.step:
+            since.append(training.popleft()[1])
         rows.append(
             EpochRow(
                 epoch=point.epoch,
                 step=point.step,
-                training_loss=sum(since) / len(since) if since else None,
+                training_loss=fmean(since) if since else None,
                 validation_loss=point.value,
             )
         )
-        start = point.step
     return rows
 
 

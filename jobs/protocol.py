@@ -1,6 +1,6 @@
 """The messages from a job to the pages that watch it. The socket only listens.
 
-Client to server: nothing after the address, /ws/jobs/<uuid>/?since=<seq>.
+Client to server: nothing after the address, /ws/jobs/<uuid>/?since=<seq>&log=<number>.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ for everything after the last point it has.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import assert_never
@@ -26,6 +27,8 @@ from web import live
 from work.claim import Claim
 
 BATCH_SECONDS = 0.2
+CHECKPOINTS_KEPT = 2
+"""The newest to go on from, and the one before it should the newest be damaged."""
 TRAINING_LOSS = "train/loss"
 VALIDATION_LOSS = "validation/loss"
 
@@ -120,13 +123,24 @@ class Recorder:
                     "validation_loss": self.job.validation_loss,
                 },
             )
+        self.drop_old_checkpoints()
         self.publish(CheckpointMessage(type="checkpoint", step=event.step, epoch=event.epoch))
         self.log(f"Saved a checkpoint at step {event.step}.")
 
+    def drop_old_checkpoints(self) -> None:
+        """Keep the newest few: rows first, so that none points at files that are gone."""
+        old = list(self.job.checkpoints.order_by("-step")[CHECKPOINTS_KEPT:])
+        with self.claim.fenced():
+            self.job.checkpoints.filter(pk__in=[checkpoint.pk for checkpoint in old]).delete()
+        for checkpoint in old:
+            shutil.rmtree(checkpoint.folder, ignore_errors=True)
+
     def finished(self, event: Finished) -> None:
         """The last losses, and how fast it was."""
-        self.job.training_loss = event.train_loss or self.job.training_loss
-        self.job.validation_loss = event.validation_loss or self.job.validation_loss
+        if event.train_loss is not None:
+            self.job.training_loss = event.train_loss
+        if event.validation_loss is not None:
+            self.job.validation_loss = event.validation_loss
         self.flush()
         self.save("training_loss", "validation_loss")
         self.log(
@@ -168,10 +182,16 @@ class Recorder:
         """Forget the points after the checkpoint that the run resumes from, or all of them."""
         last_seq = checkpoint.last_seq if checkpoint else 0
         self.job.step = checkpoint.step if checkpoint else 0
-        with self.claim.fenced():
+        self.job.validation_loss = checkpoint.validation_loss if checkpoint else None
+        self.job.seconds_per_step = None
+        with self.claim.fenced(progress=self.job.progress):
             self.job.points.filter(seq__gt=last_seq).delete()
             self.job.checkpoints.filter(step__gt=self.job.step).delete()
-            self.job.save(update_fields=["step"])
+            newest = self.job.points.filter(name=TRAINING_LOSS).order_by("-step").first()
+            self.job.training_loss = newest.value if newest else None
+            self.job.save(
+                update_fields=["step", "training_loss", "validation_loss", "seconds_per_step"]
+            )
         self.publish(RewindMessage(type="rewind", step=self.job.step))
 
     def log(self, text: str) -> None:

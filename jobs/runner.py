@@ -10,10 +10,11 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.db import OperationalError
 
 from jobs.models import Checkpoint, Job
 from jobs.protocol import StatusMessage
@@ -48,12 +49,10 @@ def run(claim: Claim) -> None:
     except ReleasedError:
         recorder.log("The worker was stopped; the job goes back to the queue and will go on.")
         raise
-    except (LeaseLostError, WorkFailedError):
+    except (LeaseLostError, OperationalError, WorkFailedError):
         raise
     except Exception as error:
-        failure = WorkFailedError(explain(error))
-        recorder.log(str(failure))
-        raise failure from error
+        raise WorkFailedError(explain(error)) from error
 
 
 def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
@@ -77,10 +76,17 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
         resume_from=checkpoint.folder if checkpoint else None,
         checkpoint_folder=lambda step: checkpoint_folder(job, claim.token, step),
         save_now=lambda step: claim.must_release.is_set(),
+        moved=lambda: moved(claim),
     )
     with closing(events):
         follow(events, claim, recorder)
     publish_model(job, claim, adapter)
+
+
+def moved(claim: Claim) -> None:
+    """The engine is in the middle of something long, and well: beat, and stop if asked to."""
+    claim.made_progress()
+    claim.check_stop()
 
 
 def follow(events: Iterator[Event], claim: Claim, recorder: Recorder) -> None:
@@ -187,12 +193,25 @@ def holding_processor() -> Iterator[None]:
 
 
 def announce(item: WorkItem) -> None:
-    """Tell the pages that watch this item's job of its new state, and drop what a stop left."""
-    job = Job.objects.filter(work=item).first()
+    """Drop what the run left behind, and tell the pages that watch this item's job."""
+    job = Job.objects.select_related("tuned_model").filter(work=item).first()
     if job is None:
         return
-    if item.is_finished and job.tuned_model is None:
-        for leftover in (Path(settings.DATA_DIR) / "adapters").glob(f"{job.pk}-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    if item.is_finished:
+        drop_leftovers(job)
     message = StatusMessage(type="status", status=item.status, phase=item.phase)
-    live.publish(job.group, message)
+    sent = live.publish(job.group, message)
+    if item.is_finished:  # this process may end now, and the message must not end with it
+        with suppress(TimeoutError):
+            sent.result(timeout=1)
+
+
+def drop_leftovers(job: Job) -> None:
+    """Adapters that became no model; and the checkpoints of a job that needs none any more."""
+    kept = job.tuned_model.folder if job.tuned_model else None
+    for folder in (Path(settings.DATA_DIR) / "adapters").glob(f"*{job.pk}-*"):
+        if folder != kept:
+            shutil.rmtree(folder, ignore_errors=True)
+    if job.tuned_model:
+        job.checkpoints.all().delete()
+        shutil.rmtree(job.folder, ignore_errors=True)

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.list_jobs, name="list"),
     path("new/", views.new, name="new"),
     path("estimate/", views.show_estimate, name="estimate"),
+    path("latest/", views.latest, name="latest"),
     path("running/", views.running, name="running"),
     path("<uuid:job_id>/", views.detail, name="detail"),
     path("<uuid:job_id>/header/", views.header, name="header"),

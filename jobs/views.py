@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from datasets.models import Dataset
@@ -13,12 +15,12 @@ from jobs import estimate, metrics
 from jobs.forms import JobForm
 from jobs.launch import LaunchError, launch, suggest_name
 from jobs.models import Job
+from jobs.obstacles import obstacle
 from tuner.events import PHASES
 from tuner.settings import DEFAULT_LEARNING_RATE
 from web.http import UserRequest, page_or_fragment, redirect_htmx
-from work.models import Worker
 
-LOG_LINES = 200
+LATEST_JOBS = 5
 
 
 def get_job_or_404(request: UserRequest, job_id: UUID) -> Job:
@@ -30,9 +32,30 @@ def get_job_or_404(request: UserRequest, job_id: UUID) -> Job:
 def list_jobs(request: UserRequest) -> HttpResponse:
     """All jobs, newest first."""
     jobs = Job.objects.for_user(request.user).for_pages().newest_first()
-    any_active = any(job.work.is_active for job in jobs)
-    context = {"jobs": jobs, "any_active": any_active}
+    context = table_context(jobs, reverse("jobs:list"))
     return page_or_fragment(request, "jobs/list.html", "jobs/_table.html", context)
+
+
+@require_GET
+def latest(request: UserRequest) -> HttpResponse:
+    """The table of the first page."""
+    return render(request, "jobs/_table.html", latest_context(request))
+
+
+def latest_context(request: UserRequest) -> dict[str, object]:
+    """The newest few jobs, and where to ask for them again."""
+    jobs = Job.objects.for_user(request.user).for_pages().newest_first()[:LATEST_JOBS]
+    return table_context(jobs, reverse("jobs:latest"))
+
+
+def table_context(jobs: Iterable[Job], address: str) -> dict[str, object]:
+    """What the table shows; it asks again at its address while one of the jobs is active."""
+    jobs = list(jobs)
+    return {
+        "jobs": jobs,
+        "table_address": address,
+        "any_active": any(job.work.is_active for job in jobs),
+    }
 
 
 def new(request: UserRequest) -> HttpResponse:
@@ -70,6 +93,11 @@ def settings_of(job: Job) -> dict[str, object]:
     }
 
 
+def whole_number(text: str | None) -> int:
+    """The address's number; 0 when it is missing or none."""
+    return int(text) if text and text.isdecimal() and len(text) < 10 else 0
+
+
 def valid_uuid(text: str | None) -> UUID | None:
     """The address's id, or None when there is none. 404 when it is no id."""
     if not text:
@@ -97,7 +125,7 @@ def form_context(form: JobForm) -> dict[str, object]:
     return {
         "form": form,
         "default_learning_rate": DEFAULT_LEARNING_RATE,
-        "worker_alive": Worker.objects.alive("gpu").exists(),
+        "obstacle": obstacle(),
     }
 
 
@@ -119,7 +147,7 @@ def show_estimate(request: UserRequest) -> HttpResponse:
 def detail(request: UserRequest, job_id: UUID) -> HttpResponse:
     """The job's page."""
     job = get_job_or_404(request, job_id)
-    lines = reversed(job.log_lines.order_by("-pk")[:LOG_LINES])
+    lines = reversed(job.log_lines.order_by("-pk")[: metrics.LOG_LINES])
     context = {"job": job, "log_lines": lines, **header_context(job)}
     return render(request, "jobs/detail.html", context)
 
@@ -135,7 +163,7 @@ def header_context(job: Job) -> dict[str, object]:
     """What the header says beyond the job itself."""
     return {
         "phases": PHASES,
-        "worker_alive": Worker.objects.alive("gpu").exists(),
+        "obstacle": obstacle(),
         "position": job.work.position(),
     }
 
@@ -144,8 +172,8 @@ def header_context(job: Job) -> dict[str, object]:
 def read_metrics(request: UserRequest, job_id: UUID) -> JsonResponse:
     """Points after `since`, for the first paint and for pages without a socket."""
     job = get_job_or_404(request, job_id)
-    since = request.GET.get("since", "0")
-    return JsonResponse(metrics.after(job, int(since) if since.isdecimal() else 0))
+    since, log = (whole_number(request.GET.get(name)) for name in ("since", "log"))
+    return JsonResponse(metrics.after(job, since, log))
 
 
 @require_GET

@@ -67,7 +67,9 @@ def publish(group: str, message: Mapping[str, Any]) -> Future[None]:
 def broker_answers() -> bool:
     """Whether the broker can be reached now."""
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
+        ) as client:
             return bool(client.ping())
     except (OSError, redis.RedisError):
         return False

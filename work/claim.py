@@ -14,14 +14,30 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    close_old_connections,
+    connection,
+    transaction,
+)
+from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from work import kinds
-from work.models import Worker, WorkItem, lease_end, raise_token
+from work.models import WorkItem, lease_end, raise_token
 from work.status import HELD, Status
 
 logger = logging.getLogger(__name__)
+
+BACK_IN_QUEUE: dict[str, Any] = {
+    "status": Status.QUEUED,
+    "phase": "",
+    "worker": "",
+    "lease_until": None,
+    "attempts": F("attempts") - 1,
+}
+"""What makes a held item eligible again without counting against it."""
 
 
 class WorkFailedError(Exception):
@@ -129,10 +145,20 @@ class Claim:
         self._closed()
 
     def release(self) -> None:
-        """Give the item back to the queue at once."""
-        with self.fenced(status=Status.QUEUED, phase="", worker="", lease_until=None):
+        """Give the item back to the queue at once. A wanted end is no failed attempt."""
+        with self.fenced(**BACK_IN_QUEUE):
             pass
         self._closed()
+
+    def give_back_if_free(self) -> None:
+        """After a lost lease: put the item back at once if nobody took it meanwhile.
+
+        A laptop that slept, or a database that was away, lets a lease run out under a worker that
+        is well; that is no failed attempt either.
+        """
+        mine = WorkItem.objects.filter(pk=self.item.pk, token=self.token, status__in=HELD)
+        if not self.is_stuck() and mine.update(**BACK_IN_QUEUE):
+            self._closed()
 
     def _closed(self) -> None:
         self._ended.set()
@@ -167,8 +193,10 @@ class Claim:
             WorkItem.objects.filter(
                 pk=self.item.pk, token=self.token, lease_until__gt=Now()
             ).update(lease_until=lease_end())
-            Worker.beat(self.item.worker, self.item.queue)
-        except DatabaseError as error:  # tried again at the next beat; the lease bridges the gap
+        except (
+            DatabaseError,
+            InterfaceError,
+        ) as error:  # tried again at the next beat; the lease bridges the gap
             logger.warning("The heartbeat of work item %s failed: %s", self.item.pk, error)
 
     def is_stuck(self) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def ignore(item: WorkItem) -> None:
-    """The default of `on_end`: nobody waits for the end."""
+    """The default of `on_change`: nobody waits for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Kind:
     queue: str
     """"gpu" for tuning, "cpu" for everything else."""
     run: Callable[[Claim], None]
-    """Does the work. Raises WorkFailedError with a sentence for the page, StopRequested after
+    """Does the work. Raises WorkFailedError with a sentence for the page, StopRequestedError after
     a person's stop, ReleasedError when the process must go and another may carry on."""
     on_change: Callable[[WorkItem], None] = ignore
     """Called after each change of state is committed, to tell open pages."""

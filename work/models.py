@@ -125,6 +125,7 @@ class WorkItem(models.Model):
             phase="",
             stop_requested=False,
             attempts=0,
+            started_at=None,
             finished_at=None,
         )
         self.refresh_from_db()

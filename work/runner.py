@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from django.db import OperationalError
+
 from work import kinds, tasks
 from work.claim import (
     Claim,
@@ -22,7 +24,7 @@ from work.claim import (
     claim_item,
     claim_next,
 )
-from work.models import Worker, WorkItem
+from work.models import WorkItem
 from work.status import Status
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,6 @@ def worker_name(queue: str) -> str:
 def run_next(queue: str) -> bool:
     """Claim and run the next item of the queue. False when there was none."""
     name = worker_name(queue)
-    Worker.beat(name, queue)
     claim = claim_next(queue, name)
     if claim is None:
         return False
@@ -76,13 +77,18 @@ def run(claim: Claim) -> None:
             claim.end(status, error)
     except LeaseLostError as lost:
         logger.warning("%s", lost)
+        claim.give_back_if_free()
+    except OperationalError:
+        # The database was away or busy for too long: the lease runs out, and the reaper has the
+        # item go on from where it was saved.
+        logger.exception("Work item %s could not be written", claim.item.pk)
 
 
 def outcome(claim: Claim) -> tuple[Status, str]:
     """Do the work. Returns the state to leave it in, and the sentence for the page if it failed."""
     try:
         kinds.get(claim.item.kind).run(claim)
-    except LeaseLostError:
+    except (LeaseLostError, OperationalError):
         raise
     except ReleasedError:
         return Status.QUEUED, ""

@@ -12,31 +12,52 @@ class JobPage {
     this.root = root;
     this.chart = new LossChart(root.querySelector("[data-loss-chart]"), root.querySelector("[data-chart-empty]"));
     this.lastSeq = 0;
+    this.lastLogNumber = Number(root.querySelector("[data-log] > :last-child")?.dataset.number ?? 0);
     this.wait = 500;
     this.isConnected = false;
   }
 
   async start() {
-    await this.readMetrics().catch(() => {});
+    await this.readMetrics();
     this.connect();
-    setInterval(() => this.isConnected || this.readMetrics().catch(() => {}), POLL_MILLISECONDS);
+    setInterval(() => this.isConnected || this.readMetrics(), POLL_MILLISECONDS);
   }
 
+  // One reader at a time, and none beside the socket: an answer that was asked for earlier would
+  // take back steps that arrived since.
   async readMetrics() {
-    const answer = await fetch(`${this.root.dataset.metrics}?since=${this.lastSeq}`);
-    if (!answer.ok) return;
+    if (this.reading) return;
+    this.reading = new AbortController();
+    try {
+      while (await this.readPortion(this.reading.signal));
+    } catch {
+      // The studio is away, or the socket is back; either way somebody asks again.
+    } finally {
+      this.reading = null;
+    }
+  }
+
+  async readPortion(signal) {
+    const answer = await fetch(`${this.root.dataset.metrics}?${this.seen()}`, { signal });
+    if (!answer.ok) return false;
     const portion = await answer.json();
-    this.chart.cutAfter(portion.newest_step);
+    this.cutAfter(portion.newest_step);
     this.take(portion.points);
-    if (portion.points.length > 0) await this.readMetrics();
+    for (const line of portion.log) this.addLogLine(line);
+    return portion.points.length > 0;
+  }
+
+  seen() {
+    return `since=${this.lastSeq}&log=${this.lastLogNumber}`;
   }
 
   connect() {
-    const address = new URL(`${this.root.dataset.socket}?since=${this.lastSeq}`, location.href);
+    const address = new URL(`${this.root.dataset.socket}?${this.seen()}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address);
     socket.addEventListener("open", () => {
       this.isConnected = true;
+      this.reading?.abort();
       this.wait = 500;
     });
     socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
@@ -54,7 +75,7 @@ class JobPage {
         this.take(message.points);
         break;
       case "rewind":
-        this.chart.cutAfter(message.step);
+        this.cutAfter(message.step);
         break;
       case "log":
         this.addLogLine(message);
@@ -64,6 +85,11 @@ class JobPage {
         this.stateChanged(message);
         break;
     }
+  }
+
+  // What was cut is asked for and taken again if it turns out to exist after all.
+  cutAfter(step) {
+    if (this.chart.cutAfter(step)) this.lastSeq = this.chart.newestSeq();
   }
 
   take(points) {
@@ -76,9 +102,8 @@ class JobPage {
 
   showLatest() {
     // Once the job has ended, the header's own numbers are the final ones.
-    const hasEnded = FINISHED.has(this.root.querySelector("#job-header").dataset.status);
     const latest = this.chart.latestTraining();
-    if (!latest || hasEnded) return;
+    if (!latest || this.hasEnded()) return;
     const put = (selector, text) => {
       const part = this.root.querySelector(selector);
       if (part) part.textContent = text;
@@ -92,12 +117,24 @@ class JobPage {
 
   stateChanged(message) {
     htmx.trigger(this.root, "job:changed");
-    if (FINISHED.has(message.status)) this.readMetrics().catch(() => {});
+    if (FINISHED.has(message.status)) this.readMetrics();
+  }
+
+  // A new header carries the last written numbers; ours may be newer. And it may be the first to
+  // say that the job has ended, when the message of it was lost.
+  headerChanged() {
+    this.showLatest();
+    if (this.hasEnded()) this.readMetrics();
+  }
+
+  hasEnded() {
+    return FINISHED.has(this.root.querySelector("#job-header").dataset.status);
   }
 
   addLogLine({ number, text }) {
+    if (number <= this.lastLogNumber) return;
+    this.lastLogNumber = number;
     const log = this.root.querySelector("[data-log]");
-    if (log.querySelector(`[data-number="${number}"]`)) return;
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
     const line = document.createElement("li");
     line.dataset.number = number;
@@ -112,8 +149,7 @@ class JobPage {
 for (const root of document.querySelectorAll("[data-job-live]")) {
   const log = root.querySelector("[data-log]");
   log.scrollTop = log.scrollHeight;
-  // A new header from the server carries the last written numbers; ours may be newer.
   const page = new JobPage(root);
-  root.addEventListener("htmx:afterSwap", () => page.showLatest());
+  root.addEventListener("htmx:afterSwap", () => page.headerChanged());
   page.start();
 }

@@ -48,7 +48,13 @@ export class LossChart {
     const before = this.training.length + this.validation.length;
     this.training = this.training.filter((point) => point.step <= step);
     this.validation = this.validation.filter((point) => point.step <= step);
-    if (this.training.length + this.validation.length < before) this.draw();
+    const hasCut = this.training.length + this.validation.length < before;
+    if (hasCut) this.draw();
+    return hasCut;
+  }
+
+  newestSeq() {
+    return Math.max(0, ...[this.training.at(-1), this.validation.at(-1)].map((point) => point?.seq ?? 0));
   }
 
   latestTraining() {

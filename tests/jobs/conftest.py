@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from accounts.models import User
 from datasets import intake
@@ -27,6 +28,12 @@ def write_rows(path: Path, count: int) -> Path:
     rows = [{"text_input": f"what follows {n}?", "output": str(n + 1)} for n in range(count)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> None:
+    """Nothing remembered from the test before."""
+    cache.clear()
 
 
 @pytest.fixture

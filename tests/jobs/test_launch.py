@@ -44,6 +44,14 @@ def test_the_same_request_sent_twice_is_one_job(order: Order) -> None:
     assert Job.objects.count() == 1
 
 
+def test_the_same_form_changed_and_sent_again_is_another_job(order: Order) -> None:
+    order = replace(order, request_id=uuid.uuid4())
+    first = launch(order)
+    second = launch(replace(order, tuned_model_name="counter 2", settings=TuningSettings(epochs=2)))
+    assert first != second
+    assert (second.tuned_model_name, second.settings["epochs"]) == ("counter 2", 2)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_tabs_with_one_name_make_one_job(order: Order) -> None:
     def try_to_launch(_: int) -> str:

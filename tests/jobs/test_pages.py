@@ -118,7 +118,21 @@ def test_the_page_shows_a_finished_job(page: Client, make_job: JobMaker) -> None
 def test_the_page_says_when_no_worker_runs(page: Client, make_job: JobMaker) -> None:
     job = make_job()
     assert "No tuning worker is running" in page.get(f"/jobs/{job.pk}/").content.decode()
+
+
+def test_the_page_says_when_the_broker_is_away(
+    page: Client, make_job: JobMaker, settings: object
+) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
     Worker.beat("somewhere", "gpu")
+    job = make_job()
+    assert "The broker is away" in page.get(f"/jobs/{job.pk}/").content.decode()
+
+
+@pytest.mark.usefixtures("running_broker")
+def test_a_waiting_job_says_its_position(page: Client, make_job: JobMaker) -> None:
+    Worker.beat("somewhere", "gpu")
+    job = make_job()
     answer = page.get(f"/jobs/{job.pk}/header/").content.decode()
     assert "Position in the queue: 1" in answer
     assert "<html" not in answer

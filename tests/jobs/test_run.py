@@ -34,6 +34,26 @@ def test_a_finished_job_has_every_point_and_a_model(make_job: JobMaker, data_dir
     assert len(model.loss_curve) == 18
 
 
+def test_a_finished_job_leaves_one_adapter_and_no_checkpoints(
+    make_job: JobMaker, data_dir: Path
+) -> None:
+    job = run(make_job(epochs=4))
+    assert job.tuned_model is not None
+    assert list((data_dir / "adapters").iterdir()) == [job.tuned_model.folder]
+    assert not job.folder.exists()
+    assert not job.checkpoints.exists()
+
+
+def test_an_unfinished_job_keeps_its_two_newest_checkpoints(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 30, lambda recorder: recorder.job.work.request_cancel())
+    job = run(make_job(epochs=4))
+    kept = sorted(job.checkpoints.values_list("step", flat=True))
+    assert kept == [18, 27]
+    assert sorted(path.name for path in job.folder.iterdir()) == ["1-18", "1-27"]
+
+
 def test_points_are_numbered_without_a_gap(make_job: JobMaker) -> None:
     job = run(make_job())
     seqs = list(job.points.order_by("seq").values_list("seq", flat=True))
@@ -127,5 +147,5 @@ def test_a_broken_base_model_fails_with_a_sentence(make_job: JobMaker) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     job = run(job)
     assert job.work.status == Status.FAILED
-    assert "cannot be loaded" in job.work.error
+    assert "model.safetensors is damaged" in job.work.error
     assert "Traceback" not in job.work.error

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
+from django.utils import timezone
 
 from tests.work.conftest import KIND, TestWork
 from work import runner
@@ -75,7 +78,33 @@ def test_sigterm_gives_the_item_back_to_the_queue(item: WorkItem, test_work: Tes
     assert item.worker == ""
     again = claim_next("cpu", "another")
     assert again is not None
-    assert again.token == 2
+    assert (again.token, again.item.attempts) == (2, 1)
+
+
+def test_a_lease_that_ran_out_under_a_healthy_worker_costs_no_attempt(
+    item: WorkItem, test_work: TestWork
+) -> None:
+    """A laptop slept: the work goes back to the queue at once, if nobody took it."""
+
+    def sleep_on(claim: Claim) -> None:
+        past = timezone.now() - timedelta(seconds=1)
+        WorkItem.objects.filter(pk=item.pk).update(lease_until=past)
+        claim.set_progress(0.5)
+
+    test_work.body = sleep_on
+    assert run(item).status == Status.QUEUED
+    assert (item.attempts, item.progress) == (0, 0.0)
+
+
+def test_a_database_that_was_away_leaves_the_work_to_the_reaper(
+    item: WorkItem, test_work: TestWork
+) -> None:
+    def lose_the_database(claim: Claim) -> None:
+        raise OperationalError("database is locked")
+
+    test_work.body = lose_the_database
+    assert run(item).status == Status.RUNNING
+    assert item.error == ""
 
 
 def test_work_that_lost_its_lease_writes_nothing(item: WorkItem, test_work: TestWork) -> None:
