@@ -26,7 +26,7 @@ from datasets.formats import Layout, detect_layout, first_rows, read_rows
 from datasets.models import Dataset, DatasetVersion
 from datasets.report import ReportBuilder
 from datasets.rows import BadRow, Row
-from datasets.shapes import ColumnMapping, columns_of, flatten, is_recognised, used_fields
+from datasets.shapes import ColumnMapping, columns_of, flatten
 from datasets.storage import (
     ExampleFile,
     check_free_disk,
@@ -34,6 +34,7 @@ from datasets.storage import (
     new_example_file,
 )
 from datasets.text import TextFile, check_text
+from tuner.examples import recognised_fields
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -54,7 +55,7 @@ class Inspection:
     @property
     def is_recognised(self) -> bool:
         """Whether the names of the fields say which is the prompt."""
-        return any(is_recognised(row.record) for row in self.rows)
+        return any(recognised_fields(row.record) for row in self.rows)
 
     @property
     def columns(self) -> list[str]:
@@ -183,7 +184,8 @@ def _columns_taken(
         taken = [mapping.prompt, mapping.answer]
         names = {name for row in inspection.rows for name in flatten(row.record)}
     else:
-        taken = list(dict.fromkeys(n for row in inspection.rows for n in used_fields(row.record)))
+        used = (recognised_fields(row.record) for row in inspection.rows)
+        taken = list(dict.fromkeys(name for names in used for name in names))
         names = {name for row in inspection.rows for name in row.record}
     unused = sorted(names.difference(taken))
     return taken, unused[:UNUSED_COLUMNS_NAMED]

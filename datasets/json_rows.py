@@ -13,32 +13,11 @@ from typing import IO, Any
 
 from datasets.errors import UnreadableFileError
 from datasets.rows import ROW_LIMIT_CHARACTERS, BadRow, Lines, Row, RowTooLongError, excerpt
+from tuner.json_text import DECODER, RepeatedFieldError
 
 CHUNK_CHARACTERS = 1 << 20
 OBJECT_REMEDY = 'Write each row as {"text_input": "...", "output": "..."}.'
 _BLANKS = re.compile(r"[ \t\n\r]*")
-
-
-class RepeatedFieldError(ValueError):
-    """An object has one field twice; keeping either would lose the other."""
-
-
-def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise RepeatedFieldError(f"The field {repeated} stands twice in one object.")
-    return record
-
-
-def _no_value(name: str) -> None:
-    """NaN and Infinity are not JSON and mean "no value" where programs write them."""
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique_fields, parse_int=str, parse_float=str, parse_constant=_no_value
-)
 _LENIENT_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
@@ -59,7 +38,7 @@ def read_lines(file: IO[str]) -> Iterator[Row | BadRow]:
 
 def _row_of_line(text: str, line: int) -> Row | BadRow:
     try:
-        value = _DECODER.decode(text)
+        value = DECODER.decode(text)
     except json.JSONDecodeError as error:
         return _not_json(error, text, line)
     except RepeatedFieldError as error:
@@ -155,7 +134,7 @@ class _ArrayReader:
     def _decode(self, line: int) -> Row | BadRow:
         start = self._position
         try:
-            value, end = _DECODER.raw_decode(self._window, start)
+            value, end = DECODER.raw_decode(self._window, start)
             repeated = ""
         except RepeatedFieldError as error:
             value, end = _LENIENT_DECODER.raw_decode(self._window, start)

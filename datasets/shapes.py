@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tuner.errors import ExampleError
-from tuner.examples import FIELD_PAIRS, Example, example_from_fields
+from tuner.examples import Example, example_from_fields
 
 PROMPT_WORDS = ("prompt", "question", "instruction", "input", "dialogue", "text", "message", "user")
 ANSWER_WORDS = (
@@ -31,7 +31,7 @@ class ColumnMapping:
 def read_example(record: Mapping[str, object], mapping: ColumnMapping | None) -> Example:
     """The example of a row; ExampleError says what is wrong with it."""
     if mapping is None:
-        return example_from_fields(_join_instruction(record))
+        return example_from_fields(record)
     values = flatten(record)
     return example_from_fields(
         {"prompt": _value(values, mapping.prompt), "completion": _value(values, mapping.answer)}
@@ -46,37 +46,6 @@ def _value(values: Mapping[str, object], column: str) -> object:
     if isinstance(value, str) and not value.strip():
         raise ExampleError(f"The column {column} is empty.", "Fill it in or remove the example.")
     return value
-
-
-def _join_instruction(record: Mapping[str, object]) -> Mapping[str, object]:
-    """Instruction, input and output: the input alone would lose what was asked."""
-    if not is_instruction(record):
-        return record
-    parts = [record["instruction"], record.get("input") or ""]
-    if not all(isinstance(part, str) for part in parts):
-        raise ExampleError("The instruction or its input is not text.", "Write it as a string.")
-    prompt = "\n\n".join(part for part in parts if isinstance(part, str) and part.strip())
-    return {"prompt": prompt, "completion": record["output"]}
-
-
-def is_instruction(record: Mapping[str, object]) -> bool:
-    """Whether the row is of the instruction, input, output kind."""
-    return "instruction" in record and "output" in record
-
-
-def is_recognised(record: Mapping[str, object]) -> bool:
-    """Whether the names of the fields say what they are."""
-    pairs = ({"messages"}, {"instruction", "output"}, *(set(pair) for pair in FIELD_PAIRS))
-    return any(names <= record.keys() for names in pairs)
-
-
-def used_fields(record: Mapping[str, object]) -> tuple[str, ...]:
-    """The recognised fields that `read_example` takes from this row."""
-    if "messages" in record:
-        return ("messages",)
-    if is_instruction(record):
-        return tuple(name for name in ("instruction", "input", "output") if name in record)
-    return next((pair for pair in FIELD_PAIRS if set(pair) <= record.keys()), ())
 
 
 def flatten(record: Mapping[str, object], depth: int = NESTING_LIMIT) -> dict[str, object]:

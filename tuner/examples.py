@@ -7,7 +7,6 @@ length; and of files only enough to read one from a command line.
 from __future__ import annotations
 
 import csv
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tuner.errors import ExampleError, SettingsError
+from tuner.json_text import DECODER, RepeatedFieldError
 
 Item = TypeVar("Item")
 
 ROLES = ("system", "user", "assistant")
+INSTRUCTION_FIELDS = ("instruction", "input", "output")
 FIELD_PAIRS = (("text_input", "output"), ("prompt", "completion"), ("input", "output"))
 _FIELDS_REMEDY = (
-    "Name the fields text_input and output, prompt and completion, input and output, or messages."
+    "Name the fields text_input and output, prompt and completion, input and output, "
+    "instruction and output, or messages."
 )
 _MESSAGES_REMEDY = (
     'Write messages as a list of {"role": "system", "user" or "assistant", "content": "..."}.'
@@ -69,25 +71,45 @@ class Example:
 
 def example_from_fields(record: Mapping[str, object]) -> Example:
     """The example in a record with any of the recognised fields."""
-    if "messages" in record:
-        return _example_from_messages(record["messages"])
-    for prompt_field, answer_field in FIELD_PAIRS:
-        if prompt_field in record and answer_field in record:
-            prompt = _checked_text(record[prompt_field], prompt_field)
-            answer = _checked_text(record[answer_field], answer_field)
-            return Example.from_pair(prompt, answer)
+    match recognised_fields(record):
+        case ("messages",):
+            return _example_from_messages(record["messages"])
+        case (asked, *added, answer):
+            prompt = _prompt(record, asked, added)
+            return Example.from_pair(prompt, _checked_text(record[answer], answer))
     found = ", ".join(str(name) for name in record) or "none"
     raise ExampleError(f"No prompt and answer among the fields ({found}).", _FIELDS_REMEDY)
 
 
-def _checked_text(value: object, name: str) -> str:
+def recognised_fields(record: Mapping[str, object]) -> tuple[str, ...]:
+    """The fields that make an example of this record, the answer last; none if it is not one."""
+    if "messages" in record:
+        return ("messages",)
+    if "instruction" in record and "output" in record:
+        return tuple(name for name in INSTRUCTION_FIELDS if name in record)
+    return next((pair for pair in FIELD_PAIRS if set(pair) <= record.keys()), ())
+
+
+def _prompt(record: Mapping[str, object], asked: str, added: Sequence[str]) -> str:
+    """An instruction with its input: the input alone would lose what was asked."""
+    given = [asked, *(name for name in added if record[name] is not None)]
+    texts = [_text(record[name], name) for name in given]
+    return _checked_text("\n\n".join(text for text in texts if text.strip()), asked)
+
+
+def _text(value: object, name: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)  # a column of numbers is text to a language model
+        return str(value)  # a column of numbers is text to a language model
     if not isinstance(value, str):
         raise ExampleError(f"The field {name} is not text.", "Write it as a string.")
-    if not value.strip():
-        raise ExampleError(f"The field {name} is empty.", "Fill it in or remove the example.")
     return value
+
+
+def _checked_text(value: object, name: str) -> str:
+    text = _text(value, name)
+    if not text.strip():
+        raise ExampleError(f"The field {name} is empty.", "Fill it in or remove the example.")
+    return text
 
 
 def _example_from_messages(value: object) -> Example:
@@ -171,7 +193,9 @@ def _json_records(path: Path) -> Iterator[tuple[str, object]]:
 
 def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return DECODER.decode(text)
+    except RepeatedFieldError as error:
+        raise ExampleError(f"{where}: {error}", "Keep one of the two.") from None
     except (ValueError, RecursionError) as error:
         raise ExampleError(f"{where} is not JSON: {error}.", "Correct or remove it.") from None
 
@@ -180,12 +204,19 @@ def _table_records(path: Path, delimiter: str) -> Iterator[tuple[str, object]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         try:
+            _check_header(reader.fieldnames or ())
             for record in reader:
                 yield f"Line {reader.line_num}", _whole_row(record, reader.line_num)
         except csv.Error as error:
             raise ExampleError(
                 f"Line {reader.line_num}: {error}.", "Quote every cell that holds a separator."
             ) from None
+
+
+def _check_header(names: Sequence[str]) -> None:
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ExampleError(f"Two columns are named {repeated}.", "Give each its own name.")
 
 
 def _whole_row(record: dict[Any, Any], number: int) -> dict[str, str]:

@@ -39,6 +39,8 @@ def turns(*roles: str) -> dict[str, object]:
         ({"question": "one", "answer": "two"}, "question, answer"),
         ({"prompt": "one", "completion": "  "}, "completion is empty"),
         ({"prompt": None, "completion": "two"}, "prompt is not text"),
+        ({"instruction": "one", "input": ["a"], "output": "two"}, "input is not text"),
+        ({"instruction": "", "input": "", "output": "two"}, "instruction is empty"),
         ({"messages": "one"}, "not a list"),
         ({"messages": [{"role": "user"}]}, "Turn 1 has no role and content"),
         (turns("user", "robot"), "Turn 2 has the role 'robot'"),
@@ -53,6 +55,25 @@ def test_a_record_that_is_no_example_says_why_and_what_to_do(record, reason):
         example_from_fields(record)
     assert reason in raised.value.reason
     assert raised.value.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("added", "prompt"),
+    [({"input": "7"}, "Add one\n\n7"), ({"input": " "}, "Add one"), ({"input": None}, "Add one")],
+)
+def test_an_instruction_is_not_lost_beside_its_input(added, prompt):
+    record = {"instruction": "Add one", **added, "output": "8"}
+    assert example_from_fields(record) == Example.from_pair(prompt, "8")
+    without_input = {"instruction": "Add one", "output": "8"}
+    assert example_from_fields(without_input) == Example.from_pair("Add one", "8")
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_numbers_stay_the_text_they_were(tmp_path, name):
+    path = tmp_path / name
+    line = '{"input": 1.10, "output": 12345678901234567890}'
+    path.write_text(f"[{line}]" if name.endswith(".json") else line, encoding="utf-8")
+    assert read_examples(path) == [Example.from_pair("1.10", "12345678901234567890")]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +100,8 @@ def test_every_file_format_is_read(tmp_path, name, text):
         ("rows.jsonl", b"\n", "holds no examples"),
         ("rows.jsonl", b"\xff\xfe\x00", "not UTF-8"),
         ("rows.json", b'{"input": "1", "output": "2"}', "not a JSON array"),
+        ("rows.jsonl", b'{"input": "1", "input": "2", "output": "3"}\n', "input stands twice"),
+        ("rows.csv", b"input,input,output\n1,2,3\n", "Two columns are named input"),
         ("rows.csv", b"input,output\n1,2,3\n", "Line 2 has another number of cells"),
         ("rows.csv", b'input,output\n1,"2\n', "unexpected end of data"),
     ],
