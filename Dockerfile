@@ -17,5 +17,5 @@ COPY --chown=studio:studio . .
 ENV DATA_DIR=/data STUDIO_BIND=0.0.0.0
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --start-period=60s CMD .venv/bin/python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz')"
+HEALTHCHECK --start-period=60s CMD .venv/bin/python -c "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/healthz' % os.environ.get('STUDIO_PORT', 8000))"
 CMD ["make", "run"]

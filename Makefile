@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-journey check format clean help
+.PHONY: run test check format clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,7 +35,7 @@ clean:  ## Remove the environment; the data folder stays
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; on Debian: apt install python3.11 python3.11-venv"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian: apt install python3.11-venv"; exit 1; }
 
 .venv/.installed: requirements.txt | .venv/bin/python
 	@echo "Installing the studio's packages into .venv (once; torch is large)"

@@ -170,11 +170,6 @@ class JobForm(forms.Form):
         )
 
     @property
-    def simple_fields(self) -> list[forms.BoundField]:
-        """Shown at once."""
-        return [field for field in self.visible_fields() if field.name not in ADVANCED]
-
-    @property
     def advanced_fields(self) -> list[forms.BoundField]:
         """Behind the fold."""
         return [self[name] for name in ADVANCED]

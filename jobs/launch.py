@@ -98,8 +98,10 @@ def create(order: Order, predicted: estimate.Estimate) -> Job:
 
 def free_request_id(order: Order) -> uuid.UUID:
     """The form's own id; a new one when the form was changed and sent again."""
-    is_used = Job.objects.filter(request_id=order.request_id).exists()
-    return uuid.uuid4() if order.request_id is None or is_used else order.request_id
+    wanted = order.request_id
+    if wanted is None or Job.objects.filter(request_id=wanted).exists():
+        return uuid.uuid4()
+    return wanted
 
 
 def check(order: Order) -> None:

@@ -6,12 +6,13 @@ on what, with which settings, and what came of it.
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.urls import reverse
 
 from datasets.models import DatasetVersion
@@ -89,6 +90,17 @@ class Job(models.Model):
     def get_absolute_url(self) -> str:
         """The job's page."""
         return reverse("jobs:detail", args=[self.pk])
+
+    def delete_with_files(self) -> None:
+        """Remove the job, its points, log and checkpoints. The tuned model stays in the library.
+
+        Only for a job that has ended: a worker would go on writing.
+        """
+        work, folder = self.work, self.folder
+        with transaction.atomic():
+            self.delete()
+            work.delete()
+            transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     @property
     def tuning_settings(self) -> TuningSettings:

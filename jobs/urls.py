@@ -18,5 +18,6 @@ urlpatterns = [
     path("<uuid:job_id>/metrics/", views.read_metrics, name="metrics"),
     path("<uuid:job_id>/numbers/", views.numbers, name="numbers"),
     path("<uuid:job_id>/cancel/", views.cancel, name="cancel"),
+    path("<uuid:job_id>/delete/", views.delete, name="delete"),
     path("<uuid:job_id>/retry/", views.retry, name="retry"),
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets.models import Dataset
 from jobs import estimate, metrics
@@ -200,6 +201,20 @@ def retry(request: UserRequest, job_id: UUID) -> HttpResponse:
     job = get_job_or_404(request, job_id)
     job.work.requeue()
     return redirect_htmx(request, job.get_absolute_url())
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """Say what goes and what stays, then delete a job that has ended."""
+    job = get_job_or_404(request, job_id)
+    if not job.work.is_finished:
+        messages.error(request, "The job has not ended. Cancel it first, then delete it.")
+        return redirect(job)
+    if request.method == "GET":
+        return render(request, "jobs/delete.html", {"job": job})
+    job.delete_with_files()
+    messages.success(request, f"The job {job.tuned_model_name} is deleted.")
+    return redirect("jobs:list")
 
 
 @require_GET

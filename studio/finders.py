@@ -17,7 +17,9 @@ def package_folder() -> Path:
     """Where the wheel keeps its script. Found without importing plotly, which is slow."""
     spec = find_spec("plotly")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("The plotly package is not installed; run `make setup`.")
+        raise FileNotFoundError(
+            "The plotly package is not installed; run `make run`, which installs it."
+        )
     return Path(spec.origin).parent / "package_data"
 
 

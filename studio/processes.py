@@ -6,12 +6,14 @@ everything on Ctrl-C. The broker is a group of its own: first up, last down.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
+PYTHON = [sys.executable]
 STOP_SECONDS = 12
 """A tuning job saves a checkpoint and gives its lease back within ten."""
 
@@ -21,45 +23,65 @@ HELPER_MEMORY_KILOBYTES = 400_000
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One program, and the seconds after which it counts as started."""
+    """One program."""
 
     name: str
-    command: str
+    command: list[str]
     group: str = "studio"
 
 
 def processes() -> list[Process]:
     """What runs, in order."""
-    python = sys.executable
-    worker = f"{python} -m celery --app studio worker --without-gossip --without-mingle"
-    embedded = [Process(name="broker", command=f"{python} manage.py run_broker", group="broker")]
-    return [
-        *(embedded if settings.EMBEDDED_BROKER else []),
-        Process(
-            name="web",
-            command=f"{python} -m uvicorn studio.asgi:application --host {settings.STUDIO_BIND} "
-            f"--port {settings.STUDIO_PORT} --lifespan off --no-access-log "
-            "--timeout-graceful-shutdown 3",
-        ),
-        Process(
-            name="tuning",
-            # A fresh child per job, forked from a parent that has torch imported already.
-            command=f"{worker} --queues gpu --hostname tuning@%%h --concurrency 1 "
-            "--max-tasks-per-child 1 --disable-prefetch --include jobs.warm",
-        ),
-        Process(
-            name="helper",
-            # Two children, one of which takes no long work: the control ticks always get through.
-            command=f"{worker} --queues cpu,control --hostname helper@%%h --concurrency 2 "
-            f"--max-memory-per-child {HELPER_MEMORY_KILOBYTES} --disable-prefetch "
-            f"--beat --schedule {settings.RUN_DIR / 'beat'}",
-        ),
-        Process(
-            name="serving",
-            command=f"{python} -m serving --socket {settings.RUN_DIR / 'serving.sock'} "
-            f"--data-dir {settings.DATA_DIR} --memory {settings.SERVING_MEMORY_BYTES}",
-        ),
+    embedded = [
+        Process(name="broker", command=[*PYTHON, "manage.py", "run_broker"], group="broker")
     ]
+    return [*(embedded if settings.EMBEDDED_BROKER else []), web(), *workers(), serving()]
+
+
+def web() -> Process:
+    """Pages, and the sockets beside them."""
+    listen = ["--host", settings.STUDIO_BIND, "--port", str(settings.STUDIO_PORT)]
+    quiet = ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3"]
+    return Process(
+        name="web",
+        command=[*PYTHON, "-m", "uvicorn", "studio.asgi:application", *listen, *quiet],
+    )
+
+
+def workers() -> list[Process]:
+    """One that tunes, one that helps, and one for control that never has anything long to do."""
+    return [
+        # A fresh child per job, forked from a parent that has torch imported already.
+        worker("tuning", "gpu", "--max-tasks-per-child", "1", "--include", "jobs.warm"),
+        worker("helper", "cpu", "--max-memory-per-child", str(HELPER_MEMORY_KILOBYTES)),
+        worker(
+            "control", "control", "--pool", "solo",
+            "--beat", "--schedule", str(settings.RUN_DIR / "beat"),
+        ),
+    ]  # fmt: skip
+
+
+def worker(name: str, queue: str, *options: str) -> Process:
+    """A Celery worker with one task at a time, and none reserved behind it."""
+    celery = ["-m", "celery", "--app", "studio", "worker", "--without-gossip", "--without-mingle"]
+    alone = ["--concurrency", "1", "--disable-prefetch"]
+    own = ["--queues", queue, "--hostname", f"{name}@%h"]
+    return Process(name=name, command=[*PYTHON, *celery, *own, *alone, *options])
+
+
+def serving() -> Process:
+    """The model server's host."""
+    socket = ["--socket", str(settings.RUN_DIR / "serving.sock")]
+    memory = ["--memory", str(settings.SERVING_MEMORY_BYTES)]
+    return Process(
+        name="serving",
+        command=[*PYTHON, "-m", "serving", *socket, "--data-dir", str(settings.DATA_DIR), *memory],
+    )
+
+
+def quoted(text: object) -> str:
+    """As supervisord reads it: it expands what follows a per cent sign."""
+    return str(text).replace("%", "%%")
 
 
 def program_section(process: Process) -> str:
@@ -67,8 +89,8 @@ def program_section(process: Process) -> str:
     log = settings.DATA_DIR / "logs" / f"{process.name}.log"
     return f"""
 [program:{process.name}]
-command={process.command}
-directory={settings.BASE_DIR}
+command={quoted(shlex.join(process.command))}
+directory={quoted(settings.BASE_DIR)}
 autorestart=true
 startsecs=3
 startretries=100000
@@ -76,7 +98,7 @@ stopwaitsecs={STOP_SECONDS}
 stopasgroup=true
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={log}
+stdout_logfile={quoted(log)}
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=2
 """
@@ -95,10 +117,11 @@ def supervisor_configuration() -> str:
     head = f"""[supervisord]
 nodaemon=true
 silent=true
-logfile={logs / "supervisor.log"}
-pidfile={run / "supervisor.pid"}
-childlogdir={logs}
+logfile={quoted(logs / "supervisor.log")}
+pidfile={quoted(run / "supervisor.pid")}
+childlogdir={quoted(logs)}
 umask=077
+environment=PYTHONUNBUFFERED="1"
 """
     return head + "".join(program_section(process) for process in programs) + groups + "\n"
 

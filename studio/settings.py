@@ -24,7 +24,7 @@ STUDIO_VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["proje
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 TEMPORARY_DIR = DATA_DIR / "tmp"
-for folder in (RUN_DIR, TEMPORARY_DIR, DATA_DIR / "locks", DATA_DIR / "logs"):
+for folder in (DATA_DIR, RUN_DIR, TEMPORARY_DIR, DATA_DIR / "locks", DATA_DIR / "logs"):
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 tempfile.tempdir = str(TEMPORARY_DIR)
 
@@ -38,6 +38,8 @@ SECRET_KEY = env.text("SECRET_KEY") or kept_secret(RUN_DIR / "secret_key")
 SETUP_TOKEN_FILE = RUN_DIR / "setup_token"
 
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *STUDIO_HOSTS]
+if STUDIO_BIND not in {"0.0.0.0", "::", "::1"}:
+    ALLOWED_HOSTS.append(STUDIO_BIND)
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in STUDIO_HOSTS]
 if STUDIO_TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -127,7 +129,6 @@ SERVESTATIC_MAX_AGE = 60
 
 # The page's own words for how a message is meant.
 MESSAGE_TAGS = {message_levels.SUCCESS: "good", message_levels.ERROR: "bad"}
-CSRF_FAILURE_VIEW = "web.errors.csrf_failure"
 
 # --- Accounts -------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

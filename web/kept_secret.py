@@ -5,26 +5,25 @@ Needs no Django, so that the settings can use it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in `path`; generated with 32 random bytes and mode 0600 on first use.
+    """The secret in `path`; generated with 32 random bytes on first use.
 
-    Two processes starting at once agree: the file appears whole, by link, and only one wins.
+    Processes and threads that start at once agree: the file appears whole, by link, and only one
+    of them wins.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mode 0600
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
-        try:
+        with contextlib.suppress(FileExistsError):  # another was first; its secret counts
             os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; its secret counts
-        finally:
-            draft.unlink()
+        Path(draft).unlink()
     return path.read_text().strip()

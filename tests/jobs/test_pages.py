@@ -155,7 +155,7 @@ def test_a_failed_job_can_be_tried_again(page: Client, make_job: JobMaker) -> No
     assert job.work.status == Status.QUEUED
 
 
-@pytest.mark.parametrize("address", ["", "header/", "metrics/", "numbers/"])
+@pytest.mark.parametrize("address", ["", "header/", "metrics/", "numbers/", "delete/"])
 def test_a_stranger_sees_nothing(
     client: Client, bob: User, make_job: JobMaker, address: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_a_stranger_sees_nothing(
     assert client.get(f"/jobs/{job.pk}/{address}").status_code == 404
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry"])
+@pytest.mark.parametrize("verb", ["cancel", "retry", "delete"])
 def test_a_stranger_changes_nothing(
     client: Client, bob: User, make_job: JobMaker, verb: str
 ) -> None:
@@ -174,6 +174,27 @@ def test_a_stranger_changes_nothing(
     assert client.post(f"/jobs/{job.pk}/{verb}/").status_code == 404
     job.work.refresh_from_db()
     assert (job.work.status, job.work.stop_requested) == (Status.QUEUED, False)
+
+
+def test_a_deleted_job_takes_its_files_and_leaves_its_model(
+    page: Client, make_job: JobMaker
+) -> None:
+    job = run(make_job())
+    assert "stays in your library" in page.get(f"/jobs/{job.pk}/delete/").content.decode()
+    page.post(f"/jobs/{job.pk}/delete/")
+    assert not Job.objects.exists()
+    assert not WorkItem.objects.filter(pk=job.work_id).exists()
+    assert not job.folder.exists()
+    assert job.tuned_model is not None
+    assert (job.tuned_model.folder / "adapter_config.json").is_file()
+    assert page.get(f"/library/{job.tuned_model.pk}/").status_code == 200
+
+
+def test_a_job_that_has_not_ended_is_not_deleted(page: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    answer = page.post(f"/jobs/{job.pk}/delete/", follow=True)
+    assert "Cancel it first" in answer.content.decode()
+    assert Job.objects.filter(pk=job.pk).exists()
 
 
 def test_metrics_after_a_point(page: Client, make_job: JobMaker) -> None:

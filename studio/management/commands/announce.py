@@ -46,7 +46,7 @@ def wait_until_up(supervisor: int) -> bool:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and os.getppid() == supervisor:
         try:
-            httpx.get(f"{address()}/healthz", timeout=5)
+            httpx.get(f"{address()}/healthz", timeout=5, trust_env=False)
             return True
         except httpx.TransportError:
             time.sleep(0.1)

@@ -30,6 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check, prepare, announce, and become the supervisor."""
         logging.disable(logging.WARNING)  # one line for the person; the rest is in the logs
+        os.umask(0o077)  # the database holds sessions and password hashes
         hold_lock()
         check_port()
         raise_open_files()
@@ -38,7 +39,6 @@ class Command(BaseCommand):
         shelf.add_default_base_model()
         configuration = processes.write_configuration()
         subprocess.Popen([sys.executable, "manage.py", "announce"], cwd=settings.BASE_DIR)
-        os.environ["PYTHONUNBUFFERED"] = "1"
         os.execv(
             sys.executable,
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
