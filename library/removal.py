@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import ProtectedError
 
@@ -29,9 +32,14 @@ def delete_tuned_model(model: TunedModel) -> None:
 
 def delete_base_model(base: BaseModel) -> None:
     """Remove an unused base model, its work item and its files."""
-    clear_away, work = clearing(base), base.work
-    if work.is_active:
+    if base.work.is_active:
         raise InUseError(f"{base.name} is being prepared. Cancel that first.")
+    discard_base_model(base)
+
+
+def discard_base_model(base: BaseModel) -> None:
+    """The same in the middle of its preparation, which cannot write anything from then on."""
+    clear_away, work = clearing(base), base.work
     try:
         with transaction.atomic():
             base.delete()
@@ -45,10 +53,27 @@ def delete_base_model(base: BaseModel) -> None:
 
 def clearing(model: BaseModel | TunedModel) -> Callable[[], None]:
     """What frees memory and disk; made while the row is there, for when it is gone."""
-    name, folder = server.served_name(model), model.folder
+    name, folders = server.served_name(model), [model.folder]
+    if isinstance(model, BaseModel):
+        folders.append(model.work_folder)
 
     def clear_away() -> None:
         server.forget(name)
-        shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders:
+            remove_folder(folder)
 
     return clear_away
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away under its name at once, then delete it.
+
+    Whoever is killed in between leaves it among the temporary files, which the next start sweeps;
+    under its own name it would look like a model.
+    """
+    aside = Path(settings.TEMPORARY_DIR) / f"removed-{uuid4().hex}"
+    try:
+        folder.rename(aside)
+    except OSError:  # it is not there, or on another disk
+        aside = folder
+    shutil.rmtree(aside, ignore_errors=True)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-from library import sources
+from library import removal, sources
 from library.models import SLUG, BaseModel
 from tuner.convert import check_base_model
 from tuner.errors import TunerError
@@ -44,6 +44,7 @@ def add_base_model(source: str, name: str = "", user: User | None = None) -> Bas
             f"{name!r} cannot be a model's name. Use small letters, digits, dots and dashes, "
             "beginning with a letter or digit, 63 at most."
         )
+    refuse_own_folder(source, name)
     try:
         with transaction.atomic():
             return BaseModel.objects.create(
@@ -55,23 +56,35 @@ def add_base_model(source: str, name: str = "", user: User | None = None) -> Bas
         ) from error
 
 
+def refuse_own_folder(source: str, name: str) -> None:
+    """A model's folder is emptied before it is filled, so it cannot be its own source."""
+    folder = BaseModel(name=name).folder.resolve()
+    if Path(source).is_relative_to(folder):
+        raise ShelfError(
+            f"{folder} is where the studio would put a model named {name}. Choose another name, "
+            "or move the files elsewhere first."
+        )
+
+
 def add_default_base_model() -> None:
-    """On the first start, put the studio's own base model on the shelf."""
-    name = settings.DEFAULT_BASE_MODEL
-    if not BaseModel.objects.filter(name=name).exists():
-        add_base_model(name)
+    """On the first start, put the studio's own base model on the shelf.
+
+    A shelf with others on it is not a first start: somebody has taken this one off.
+    """
+    if not BaseModel.objects.exists():
+        add_base_model(settings.DEFAULT_BASE_MODEL)
 
 
 def prepare(claim: Claim) -> None:
     """Run one work item: fetch, convert, check, move into place, measure this machine's speed."""
     base = BaseModel.objects.get(work=claim.item)
+    sweep(base, is_first_try=claim.token == 1)
     needs_space()
     claim.set_phase("preparing")
-    draft = Path(settings.DATA_DIR) / "models" / f".{base.name}.{claim.token}"
-    work_folder = Path(settings.TEMPORARY_DIR) / f"base-model-{base.pk}"
+    draft = base.folder.with_name(f".{base.name}.{claim.token}")
     try:
         if not base.folder.exists():
-            sources.fetch(base.source, draft, work_folder, progress_writer(claim))
+            sources.fetch(base.source, draft, base.work_folder, progress_writer(claim))
             check_base_model(draft)
             draft.rename(base.folder)
         claim.set_phase("measuring")
@@ -84,7 +97,20 @@ def prepare(claim: Claim) -> None:
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(work_folder, ignore_errors=True)
+    shutil.rmtree(base.work_folder, ignore_errors=True)
+
+
+def sweep(base: BaseModel, *, is_first_try: bool) -> None:
+    """Remove what a killed preparation left, and whatever has the name of a model that is new.
+
+    On a later try the folder is this model's own: it was moved into place before a stop.
+    """
+    draft = re.compile(rf"\.{re.escape(base.name)}\.\d+|\.\.{re.escape(base.name)}\.\d+\.partial")
+    for folder in base.folder.parent.glob(".*"):
+        if draft.fullmatch(folder.name):
+            removal.remove_folder(folder)
+    if is_first_try:
+        removal.remove_folder(base.folder)
 
 
 def needs_space() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from library import shelf
+from library import removal, shelf
 from work import runner
 from work.status import Status
 
@@ -28,9 +28,12 @@ class Command(BaseCommand):
         except shelf.ShelfError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Preparing {base.name} ...")
-        item = runner.run_item(base.work)
+        try:
+            item = runner.run_item(base.work)
+        except KeyboardInterrupt:
+            removal.discard_base_model(base)
+            raise CommandError("Stopped; nothing was kept.") from None
         if item.status != Status.SUCCEEDED:
-            base.delete()
-            item.delete()
-            raise CommandError(item.error or "It was stopped.")
+            removal.discard_base_model(base)
+            raise CommandError(item.error or "It was stopped; nothing was kept.")
         self.stdout.write(f"{base.name} is ready in {base.folder}")
