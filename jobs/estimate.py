@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from statistics import median
+from uuid import UUID
 
+from datasets.browse import first_examples
 from datasets.models import DatasetVersion
 from jobs.models import Job
 from library.models import BaseModel
 from tuner.encode import ChatEncoder
 from tuner.errors import TunerError
-from tuner.examples import read_examples, split_examples
+from tuner.examples import split_examples
 from tuner.plan import Timing, estimate_seconds, total_steps
 from tuner.settings import TuningSettings
 from work.status import Status
@@ -78,7 +79,7 @@ def raw_seconds(
     if not base.timing:
         return None
     try:
-        lengths = sampled_lengths(version.path, base.folder)
+        lengths = sampled_lengths(version.pk, base.pk)
     except (TunerError, OSError):
         return None
     training = [lengths[index % len(lengths)] for index in range(training_count)]
@@ -87,10 +88,11 @@ def raw_seconds(
 
 
 @lru_cache(maxsize=64)
-def sampled_lengths(path: Path, base_folder: Path) -> list[int]:
+def sampled_lengths(version_id: UUID, base_id: UUID) -> list[int]:
     """Lengths in tokens of the first examples. Versions never change, so neither do these."""
-    encoder = ChatEncoder.load(base_folder)
-    return [len(encoder.encode_example(example)) for example in read_examples(path)[:SAMPLE]]
+    encoder = ChatEncoder.load(BaseModel.objects.get(pk=base_id).folder)
+    examples = first_examples(DatasetVersion.objects.get(pk=version_id), SAMPLE)
+    return [len(encoder.encode_example(example)) for example in examples]
 
 
 def correction(base: BaseModel) -> float:
