@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db import IntegrityError, transaction
 
 from library.models import TunedModel
 
@@ -27,6 +28,9 @@ class BaseModelForm(forms.Form):
     )
 
 
+TAKEN = "Another of your tuned models has this name."
+
+
 class RenameForm(forms.ModelForm):
     """A new name that the owner's other models do not have."""
 
@@ -39,6 +43,16 @@ class RenameForm(forms.ModelForm):
         """Refuse a name that is taken; the owner is no field of this form, so Django would not."""
         name: Any = self.cleaned_data["name"]
         others = TunedModel.objects.for_user(self.instance.owner).exclude(pk=self.instance.pk)
-        if others.filter(name=name).exists():
-            raise forms.ValidationError("Another of your tuned models has this name.")
+        if others.filter(name__iexact=name).exists():
+            raise forms.ValidationError(TAKEN)
         return str(name)
+
+    def renames(self) -> bool:
+        """Save a valid form. False, with the error in place, if the name was taken meanwhile."""
+        try:
+            with transaction.atomic():
+                self.save()
+        except IntegrityError:
+            self.add_error("name", TAKEN)
+            return False
+        return True

@@ -48,8 +48,7 @@ def rename(request: UserRequest, model_id: UUID) -> HttpResponse:
     """Give the model another name."""
     model = get_model_or_404(request, model_id)
     form = RenameForm(request.POST, instance=model)
-    if form.is_valid():
-        form.save()
+    if form.is_valid() and form.renames():
         messages.success(request, f"The model is now called {model.name}.")
         return redirect("library:detail", model.pk)
     model.refresh_from_db(fields=["name"])  # the form has put the refused name into it

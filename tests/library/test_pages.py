@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from library.forms import RenameForm
 from library.models import TunedModel
 from tests.library.conftest import ModelMaker
 
@@ -67,7 +68,7 @@ def test_a_model_is_renamed(page: Client, make_model: ModelMaker) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("taken", "Another of your tuned models"), ("", "required"), ("x" * 61, "at most 60")],
+    [("tAken", "Another of your tuned models"), ("", "required"), ("x" * 61, "at most 60")],
 )
 def test_a_name_that_cannot_be_taken_says_why(
     page: Client, make_model: ModelMaker, name: str, sentence: str
@@ -81,6 +82,19 @@ def test_a_name_that_cannot_be_taken_says_why(
     assert "<h1>counter</h1>" in text
     model.refresh_from_db()
     assert model.name == "counter"
+
+
+def test_a_name_that_is_taken_while_the_form_is_sent_says_why(make_model: ModelMaker) -> None:
+    form = RenameForm({"name": "taken"}, instance=make_model("counter"))
+    assert form.is_valid()
+    make_model("taken")
+    assert not form.renames()
+    assert "Another of your tuned models" in form.errors["name"][0]
+
+
+def test_the_case_of_a_name_may_change(page: Client, make_model: ModelMaker) -> None:
+    model = make_model("counter")
+    assert page.post(f"/library/{model.pk}/rename/", {"name": "Counter"}).status_code == 302
 
 
 def test_a_name_of_somebody_elses_model_is_free(
