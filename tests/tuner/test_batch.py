@@ -103,9 +103,15 @@ def test_examples_are_encoded_when_asked_for_and_once(tiny_model):
     encoder.asked = []
     examples = EncodedExamples(encoder, COUNTING, 2048, lambda: None)
     assert len(examples) == len(COUNTING)
-    assert encoder.asked == []
+    assert encoder.asked == [COUNTING[0]]  # to see whether the template takes such turns
     assert examples[3] is examples[3]
-    assert encoder.asked == [COUNTING[3]]
+    assert encoder.asked == [COUNTING[0], COUNTING[3]]
+
+
+def test_a_short_text_in_very_many_turns_is_measured(encoder):
+    turns = (Message("user", "1"), Message("assistant", "2"))
+    examples = EncodedExamples(encoder, [COUNTING[0], Example(turns * 300)], 2048, lambda: None)
+    assert examples.dropped == 1
 
 
 def test_examples_over_the_limit_are_left_out_and_counted(encoder):

@@ -181,6 +181,18 @@ def test_a_damaged_base_is_an_error_in_words(tiny_model, tmp_path):
         run(folder, tmp_path / "out")
 
 
+def test_turns_that_the_template_refuses_are_named_before_anything_is_loaded(tiny_model, tmp_path):
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    strict = "{% if messages[0].role == 'system' %}{{ raise_exception('No system') }}{% endif %}"
+    config["chat_template"] = strict + config["chat_template"]
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    events = train(TuningSettings(), [*COUNTING, CONVERSATION], tmp_path / "out", base=base)
+    assert next(events) == Phase(name="preparing")
+    with pytest.raises(ExampleError, match=r"Example 13: .*No system"):
+        next(events)
+
+
 def test_examples_that_are_all_too_long_are_refused(tiny_model, tmp_path):
     settings = TuningSettings(max_length_tokens=16)
     with pytest.raises(ExampleError, match="None of the 1 examples has at most 16 tokens"):
