@@ -1,6 +1,8 @@
 """Compile a model's chat template in a sandbox, with the names such templates expect.
 
-Follows what transformers offers a template, so that the same text comes out; knows no tokens.
+Follows what transformers offers a template, so that the same text comes out; knows no tokens. A
+template is a stranger's code: nothing of it runs while it is compiled, and what it computes stays
+small. Loops within loops can still take long; who cannot wait renders in a process of its own.
 """
 
 from __future__ import annotations
@@ -10,12 +12,18 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateError, nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
 from jinja2.parser import Parser
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tuner.errors import ModelError
+
+_FACTOR_LIMIT = 10**18
+_BASE_LIMIT, _EXPONENT_LIMIT = 10**9, 64
+_REPEATED_ITEMS_LIMIT = 100_000
 
 
 class _GenerationBlock(Extension):
@@ -53,10 +61,47 @@ def _strftime_now(format_text: str) -> str:
     return datetime.now().strftime(format_text)
 
 
+class _BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """A sandbox in which no single product or power takes the machine's time or memory."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        is_bounded = _is_small_power if operator == "**" else _is_small_product
+        if not is_bounded(left, right):
+            raise SecurityError(f"it computes {operator} of values that are too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _is_small_power(base: Any, exponent: Any) -> bool:
+    return _is_number(base, _BASE_LIMIT) and _is_number(exponent, _EXPONENT_LIMIT)
+
+
+def _is_small_product(left: Any, right: Any) -> bool:
+    if _is_number(left, _FACTOR_LIMIT) and _is_number(right, _FACTOR_LIMIT):
+        return True
+    repeated, times = (right, left) if isinstance(left, int) else (left, right)
+    if not isinstance(repeated, str | list | tuple) or not _is_number(times, _FACTOR_LIMIT):
+        return False
+    return len(repeated) * times <= _REPEATED_ITEMS_LIMIT
+
+
+def _is_number(value: Any, limit: int) -> bool:
+    return isinstance(value, int | float) and abs(value) <= limit
+
+
+@pass_context
+def _as_it_is(context: Context, value: Any) -> Any:
+    """Given each output at run time, which keeps jinja2 from computing outputs while compiling."""
+    return value
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _BoundedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
+        optimized=False,
+        finalize=_as_it_is,
         extensions=[_GenerationBlock, "jinja2.ext.loopcontrols"],
     )
     environment.filters["tojson"] = _to_json
@@ -69,5 +114,5 @@ def _environment() -> ImmutableSandboxedEnvironment:
 def compile_template(source: str) -> Template:
     try:
         return _environment().from_string(source)
-    except TemplateSyntaxError as error:
+    except Exception as error:  # Python's compiler adds errors of its own to those of jinja2
         raise ModelError(f"The model's chat template has an error: {error}.") from None

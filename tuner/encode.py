@@ -81,6 +81,13 @@ class ChatEncoder:
                 f"The chat template refuses this conversation: {error}.",
                 "Change its turns, or use another base model.",
             ) from None
+        except MemoryError:
+            raise
+        except Exception as error:  # a stranger's code may fail in any way
+            raise ExampleError(
+                f"The chat template fails on this conversation ({type(error).__name__}: {error}).",
+                "Change its turns, or use another base model.",
+            ) from None
 
     def encode_example(self, example: Example) -> Encoded:
         """Ids of the whole conversation; trained are the assistant's turns with their end."""
@@ -226,13 +233,23 @@ def _read_tokenizer(path: Path) -> Tokenizer:
 def _read_template(folder: Path, config: dict[str, Any]) -> str:
     path = folder / "chat_template.jinja"
     if path.exists():
-        return path.read_text(encoding="utf-8")
+        return _read_text(path)
     template = config.get("chat_template")
     if isinstance(template, list):
-        template = next((item["template"] for item in template if item["name"] == "default"), None)
+        named = (item for item in template if isinstance(item, dict))
+        template = next(
+            (item.get("template") for item in named if item.get("name") == "default"), None
+        )
     if not isinstance(template, str):
         raise ModelError(f"{folder} has no chat template. Choose a model made for chat.")
     return template
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}. Fetch the model again.") from None
 
 
 def _special_tokens(config: dict[str, Any]) -> dict[str, str]:

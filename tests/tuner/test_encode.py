@@ -127,6 +127,49 @@ def test_a_template_cannot_reach_out_of_its_sandbox(with_template):
         encoder.render(CONVERSATION.messages, False)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "9**9**9**9",
+        "'x' * 10**12",
+        "10**12 * 'x'",
+        "[0] * 10**9",
+        "(10**18) * (10**18) * 10",
+        "2**-1e9",
+    ],
+)
+def test_a_template_that_computes_without_measure_is_stopped(with_template, expression):
+    encoder = with_template("{{ " + expression + " }}")  # compiled without computing it
+    with pytest.raises(ModelError, match="too large"):
+        encoder.render(CONVERSATION.messages, False)
+
+
+def test_a_template_may_compute_what_templates_need(with_template):
+    encoder = with_template("{{ '-' * 3 }}{{ 2 * 'ab' }}{{ 2 ** 10 }}{{ 1.5 * messages | length }}")
+    assert encoder.render(CONVERSATION.messages, False) == "---abab10247.5"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 1 / 0 }}",
+        "{{ {}.popitem() }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{{ '%c' % 10000000000000000000000 }}",
+        "{{ messages[0].missing.more }}",
+    ],
+)
+def test_however_a_template_fails_it_is_said_in_words(with_template, template):
+    encoder = with_template(template)
+    with pytest.raises((ExampleError, ModelError), match="chat template"):
+        encoder.render(CONVERSATION.messages, False)
+
+
+def test_a_template_too_deep_to_compile_is_an_error_of_the_model(with_template):
+    with pytest.raises(ModelError, match="chat template has an error"):
+        with_template("{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}")
+
+
 def test_templates_may_write_json_and_dates(with_template):
     encoder = with_template("{{ {'a': '<é>'} | tojson }} {{ strftime_now('%Y') | length }}")
     assert encoder.render(CONVERSATION.messages, False) == '{"a": "<é>"} 4'
