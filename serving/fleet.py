@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 
 from serving.refusals import TooBusy, Unavailable
-from tuner.convert import check_base_model
+from tuner.convert import read_facts
 from tuner.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 PROCESS_BYTES = 500_000_000
 """What an engine takes besides its weights: torch itself, and the caches of its answers."""
 BYTES_PER_PARAMETER = 4
-
+EXIT_SECONDS = 1.0
 
 SPIN_COUNT = "1000"
 """How long threads wait for each other without sleeping: some 20 microseconds, not the library's
@@ -54,7 +54,9 @@ class EngineProcess:
         self._process: asyncio.subprocess.Process | None = None
         self.client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
-                uds=str(self._socket), limits=httpx.Limits(max_connections=None)
+                uds=str(self._socket),
+                # None is kept: the engine closes an idle one, and the next request would fail on it
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             ),
             base_url="http://engine",
             timeout=httpx.Timeout(10, read=None),
@@ -95,6 +97,16 @@ class EngineProcess:
             return {**seen, **answer.json()}
         except httpx.TransportError:
             return {**seen, "state": "silent"}
+
+    async def has_died(self) -> bool:
+        """Whether the process has ended. Its socket closes a moment before that can be seen."""
+        if self._process is None:
+            return True
+        try:
+            await asyncio.wait_for(self._process.wait(), EXIT_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self) -> None:
         """End the process at once: it keeps nothing that could be lost."""
@@ -201,9 +213,12 @@ class Fleet:
 
 
 def memory_needed(base: Path) -> int:
-    """About how much memory the engine of a base model takes; refuses what is not a model."""
+    """About how much memory the engine of a base model takes; refuses what is not a model.
+
+    Its chat template, which is somebody else's code, is left to the engine's own process.
+    """
     try:
-        return check_base_model(base).parameters * BYTES_PER_PARAMETER + PROCESS_BYTES
+        return read_facts(base).parameters * BYTES_PER_PARAMETER + PROCESS_BYTES
     except ModelError as error:
         raise Unavailable(str(error), code="model_load_failed") from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ from serving.fleet import EngineProcess, Fleet
 from serving.refusals import BadRequest, Refusal, Unauthorized, Unavailable, answer_refusal
 from serving.registry import Registered, Registry
 
+log = logging.getLogger(__name__)
+
+ENGINE_SILENT = "The model's engine does not answer now. Send it again in a few seconds."
 ENGINE_STOPPED = "The model's engine stopped before the answer was complete. Send it again."
 
 
@@ -89,27 +93,28 @@ async def answering(fleet: Fleet, model: Registered, body: bytes) -> AsyncIterat
     """An engine's answer to a request, its body still to come."""
     adapter = str(model.adapter) if model.adapter else None
     payload = {"adapter": adapter, "request": json.loads(body)}
-    # Twice: an engine may have died since its last answer, and then its successor is asked.
+    # Twice: an engine may have died since its last answer, and then its successor is asked. One
+    # that lives is asked again and stays, whatever happens: it holds the answers of others.
     for _ in range(2):
         async with fleet.lease(model.base) as engine:
-            upstream = await ask(fleet, engine, payload)
+            upstream = await ask(engine, payload)
             if upstream is None:
+                if await engine.has_died():
+                    await fleet.discard(engine)
                 continue
             async with aclosing(upstream):
                 yield upstream
             return
-    raise Unavailable(ENGINE_STOPPED)
+    raise Unavailable(ENGINE_SILENT)
 
 
-async def ask(
-    fleet: Fleet, engine: EngineProcess, payload: dict[str, Any]
-) -> httpx.Response | None:
-    """Send a request to an engine; None, and the engine discarded, if it does not answer."""
+async def ask(engine: EngineProcess, payload: dict[str, Any]) -> httpx.Response | None:
+    """Send a request to an engine; None if it does not answer."""
     request = engine.client.build_request("POST", "/answer", json=payload)
     try:
         return await engine.client.send(request, stream=True)
-    except httpx.TransportError:
-        await fleet.discard(engine)
+    except httpx.TransportError as error:
+        log.warning("The engine of %s did not answer: %r", engine.base, error)
         return None
 
 
@@ -124,11 +129,16 @@ def as_response(upstream: httpx.Response) -> Response:
 
 
 async def passed_on(upstream: httpx.Response) -> AsyncIterator[bytes]:
-    """The bytes of an answer; if the engine dies on the way, an event that says so."""
+    """The bytes of an answer; if the engine dies on the way, an event that says so.
+
+    What is no stream of events can only be broken off: the client sees that it is not whole.
+    """
     try:
         async for chunk in upstream.aiter_raw():
             yield chunk
     except httpx.TransportError:
+        if not upstream.headers["content-type"].startswith("text/event-stream"):
+            raise
         yield Unavailable(ENGINE_STOPPED).as_event().encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -114,3 +115,35 @@ def test_when_the_host_ends_its_engines_end_within_five_seconds(
             server.process.send_signal(how)
             server.process.wait(timeout=5)
             wait_until(lambda: not is_alive(pid), seconds=5)
+
+
+def test_an_engine_that_cannot_be_reached_keeps_the_answers_it_is_giving(
+    server: Server, tiny_model: Path
+) -> None:
+    expected = server.answer("base")
+    engine = server.engine(tiny_model)
+    (socket,) = (server.data_folder / "run").glob("e*.sock")
+    with server.stream("base", **ENDLESS) as events:
+        next(event for event in events if text_of(event))
+        hidden = socket.rename(socket.with_suffix(".hidden"))
+        try:
+            refused = server.ask("base")
+        finally:
+            hidden.rename(socket)
+        assert refused.status_code == 503
+        assert next(event for event in events if text_of(event))
+    assert server.answer("base") == expected
+    assert server.engine(tiny_model)["pid"] == engine["pid"]
+
+
+def test_the_host_sizes_a_model_without_running_its_chat_template(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(tiny_model, tmp_path / "odd"))
+    for path in base.glob("*.jinja"):
+        path.write_text("{% for ever %}")
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    (base / "tokenizer_config.json").write_text(
+        json.dumps({**config, "chat_template": "{% for ever %}"})
+    )
+    assert memory_needed(base) == memory_needed(tiny_model)
