@@ -37,8 +37,8 @@ def received(source: UploadedFile[Any] | str) -> Iterator[Path]:
 
 
 def encoded(text: str) -> bytes:
-    """Pasted text as a file would hold it."""
-    return text.encode("utf-8", "replace")
+    """Pasted text as a file would hold it: browsers send each line end as two characters."""
+    return text.replace("\r\n", "\n").encode("utf-8", "replace")
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:

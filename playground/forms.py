@@ -27,6 +27,16 @@ class SelectWithBase(forms.Select):
         return option
 
 
+class LinesField(forms.CharField):
+    """Text of several lines as it was typed: browsers send each line end as two characters."""
+
+    widget = forms.Textarea
+
+    def to_python(self, value: Any) -> str:
+        """With the line ends that examples have, so that the model knows them."""
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
 class ParametersForm(forms.Form):
     """How the answer is made. Each has a sentence on what it does."""
 
@@ -60,7 +70,7 @@ class ParametersForm(forms.Form):
         initial=256,
         help_text="The longest an answer may get; a token is about four letters.",
     )
-    system_prompt = forms.CharField(
+    system_prompt = LinesField(
         label="System instructions",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -114,7 +124,7 @@ class PromptForm(ParametersForm):
 
     model = forms.TypedChoiceField(label="Model", widget=SelectWithBase)
     compare = forms.BooleanField(label="Compare with its base", required=False)
-    prompt = forms.CharField(
+    prompt = LinesField(
         label="Prompt",
         strip=False,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "Ask the way your examples do"}),

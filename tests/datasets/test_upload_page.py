@@ -67,6 +67,12 @@ def test_pasted_rows_become_a_dataset(alices: Client) -> None:
     assert Dataset.objects.get().current.example_count == 25
 
 
+def test_line_breaks_in_pasted_cells_are_those_that_were_typed(alices: Client) -> None:
+    table = "prompt,completion\r\n" + '"one\r\nline","two"\r\n' * 25
+    alices.post("/datasets/new/", {"name": "pasted", "rows": table})
+    assert Dataset.objects.get().current.examples()[0].prompt_text == "one\nline"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

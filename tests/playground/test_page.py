@@ -12,6 +12,8 @@ from django.test import Client
 from accounts.models import User
 from jobs.models import Job
 from library.models import BaseModel, TunedModel
+from playground.forms import PromptForm
+from playground.models_to_ask import Groups
 from tests.jobs.conftest import JobMaker, claimed, dataset, make_job  # noqa: F401
 from tests.playground.conftest import ALL_OF_IT
 from tests.serving.server import Server
@@ -30,6 +32,15 @@ def options_of(page: str) -> list[tuple[str, list[str]]]:
         (label, [name.strip() for name in re.findall(r">([^<]+)</option>", options)])
         for label, options in groups
     ]
+
+
+def test_line_ends_are_read_as_they_were_typed(tiny_base: BaseModel) -> None:
+    groups: Groups = [("Base models", [tiny_base])]
+    sent = {**ALL_OF_IT, "model": str(tiny_base.pk), "prompt": "a\r\nb\r\n", "history": "[]"}
+    form = PromptForm({**sent, "system_prompt": "Be\r\nbrief."}, groups=groups)
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["prompt"] == "a\nb\n"
+    assert [turn.content for turn in form.system_messages()] == ["Be\nbrief."]
 
 
 def test_own_tuned_models_come_first_under_their_base(page: Client, tuned: TunedModel) -> None:
