@@ -103,6 +103,8 @@ class EngineApp:
             raise BadRequest(str(error), param="messages") from None
         except (AdapterError, ModelError) as error:
             raise Unavailable(str(error), code="model_load_failed") from None
+        except TunerError as error:
+            raise Unavailable(str(error)) from None
 
     def _need_adapter(self, adapter: str | None) -> None:
         if adapter is None:
@@ -179,9 +181,18 @@ def main() -> None:
     engine = load_or_exit(options.base, options.data_dir / "locks" / "cpu")
     report(error=None)
     config = uvicorn.Config(
-        make_app(engine), log_level="warning", access_log=False, ws="none", lifespan="off"
+        make_app(engine),
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    threading.Thread(
+        target=end_with, args=(engine, server), name="engine watch", daemon=True
+    ).start()
+    server.run(sockets=[listener])
 
 
 def read_options() -> argparse.Namespace:
@@ -215,6 +226,12 @@ def report(*, error: str | None) -> None:
     sys.stdout.write(json.dumps({"error": error}) + "\n")
     sys.stdout.flush()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def end_with(engine: Engine, server: uvicorn.Server) -> None:
+    """End the process once the engine answers nothing more; the host then starts another."""
+    engine.wait()
+    server.should_exit = True
 
 
 def end_with_standard_input() -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,6 +143,10 @@ class Engine:
         self._wake.set()
         self._loop.join()
 
+    def wait(self) -> None:
+        """Until it has been closed, or has failed: in neither case does it answer any more."""
+        self._loop.join()
+
     def _find_adapter(self, name: str | None) -> tuple[Adapter | None, ChatEncoder]:
         if name is None:
             return None, self._encoder
@@ -152,6 +157,20 @@ class Engine:
     # ---- the loop ------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        reason = "The engine was closed before the answer was complete."
+        try:
+            self._answer_until_closed()
+        except Exception:
+            log.exception("The token loop failed.")
+            reason = "The engine failed before the answer was complete. Send it again."
+        with self._lock:
+            self._closed = True
+        for answer in [*self._active, *self._waiting]:
+            # A listener may be gone by now, with its event loop; the others still have to hear it.
+            with suppress(RuntimeError):
+                answer.stream.fail(TunerError(reason))
+
+    def _answer_until_closed(self) -> None:
         threads_checked_at = -float("inf")
         while not self._closed:
             self._wake.clear()
@@ -164,8 +183,6 @@ class Engine:
                 self._step(answer)
             if not ready:
                 self._wake.wait(timeout=self._idle_seconds())
-        for answer in [*self._active, *self._waiting]:
-            answer.stream.fail(TunerError("The engine was closed before the answer was complete."))
 
     def _admit(self) -> None:
         """Let finished and stalled answers go, and waiting ones in."""
@@ -183,7 +200,11 @@ class Engine:
 
     def _set_threads(self) -> None:
         # Here and not elsewhere: the number of threads belongs to the thread that computes.
-        threads = self._thread_count()
+        try:
+            threads = self._thread_count()
+        except OSError:  # asking takes a file, and there may be none left to open for a moment
+            log.warning("The number of threads stays at %s.", self.threads, exc_info=True)
+            return
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
         self.threads = threads

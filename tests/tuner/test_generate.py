@@ -324,6 +324,31 @@ def test_the_number_of_threads_follows_what_the_machine_allows(base: Path) -> No
     engine.close()
 
 
+def test_the_number_of_threads_stays_while_it_cannot_be_asked_for(base: Path) -> None:
+    counts = iter([2])
+
+    def count_once() -> int:
+        for count in counts:
+            return count
+        raise OSError("no file can be opened")
+
+    engine = load(base, thread_count=count_once)
+    assert "".join(engine.submit(Request(messages=GREETING, sampling=GREEDY)))
+    assert engine.threads == 2
+    engine.close()
+
+
+def test_an_engine_whose_loop_fails_ends_its_answers_and_takes_no_more(base: Path) -> None:
+    counts = iter([1])
+    engine = load(base, thread_count=lambda: next(counts))
+    stream = engine.submit(Request(messages=GREETING, sampling=ENDLESS))
+    with pytest.raises(TunerError, match="failed before the answer was complete"):
+        list(stream)
+    engine.wait()
+    with pytest.raises(TunerError, match="closed"):
+        engine.submit(Request(messages=GREETING))
+
+
 def wait_until(is_true: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not is_true():
