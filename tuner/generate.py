@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import threading
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
@@ -32,6 +34,17 @@ from tuner.stream import FinishReason, Stream
 log = logging.getLogger(__name__)
 
 THREADS_CHECKED_EVERY_SECONDS = 1.0
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+    re.error,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +121,19 @@ class Engine:
 
     def load_adapter(self, name: str, folder: Path) -> None:
         """Make an adapter answerable as `name`; open answers of a former one keep theirs."""
-        adapter = self._switch.read(folder)
+        adapter = self._read_adapter(folder)
         has_template = (folder / "tokenizer_config.json").exists()
         encoder = ChatEncoder.load(folder) if has_template else self._encoder
         self._adapters[name] = (adapter, encoder)
+
+    def _read_adapter(self, folder: Path) -> Adapter:
+        try:
+            return self._switch.read(folder)
+        except _DAMAGE as error:  # files that can be read, and hold what no export writes
+            raise AdapterError(
+                f"The adapter in {folder} is damaged ({type(error).__name__}: {error}). "
+                "Export it again."
+            ) from error
 
     def drop_adapter(self, name: str) -> None:
         """Forget an adapter; answers already begun with it are finished."""

@@ -277,6 +277,20 @@ def test_a_damaged_adapter_is_refused(engine: Engine, tmp_path: Path) -> None:
         engine.load_adapter("damaged", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "config",
+    ["[]", '{"peft_type": "LORA", "lora_alpha": 8, "alpha_pattern": {"(": 1}}'],
+)
+def test_an_adapter_with_a_senseless_configuration_is_refused(
+    engine: Engine, adapters: list[Path], tmp_path: Path, config: str
+) -> None:
+    weights = (adapters[0] / "adapter_model.safetensors").read_bytes()
+    (tmp_path / "adapter_model.safetensors").write_bytes(weights)
+    (tmp_path / "adapter_config.json").write_text(config)
+    with pytest.raises(AdapterError, match=r"damaged .*Export it again"):
+        engine.load_adapter("senseless", tmp_path)
+
+
 def test_a_kind_of_adapter_that_cannot_be_applied_is_named(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(
         '{"peft_type": "LORA", "lora_alpha": 8, "use_dora": true}'
