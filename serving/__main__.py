@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -21,10 +22,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     data_folder = options.data_dir.resolve()
+    secret_file = data_folder / "run" / "serving.secret"
+    if options.port is not None:
+        make_secret(secret_file)
+    refuse_empty(secret_file)
     listener = listen_at(options.socket.resolve()) if options.socket else listen_on(options.port)
-    if options.port:
-        make_secret(data_folder / "run" / "serving.secret")
-    app = make_app(data_folder, memory_bytes=options.memory, most_requests=options.requests)
+    app = make_app(
+        data_folder,
+        memory_bytes=options.memory,
+        most_requests=options.requests,
+        needs_secret=options.port is not None,
+    )
     serve(app, listener)
 
 
@@ -54,11 +62,24 @@ def listen_on(port: int) -> socket.socket:
 
 
 def make_secret(path: Path) -> None:
-    """Others on this machine can reach a port, so whoever asks must know a secret."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32), encoding="ascii")
+    """Others on this machine can reach a port, so whoever asks must know a secret.
+
+    It appears whole or not at all; one that is there already counts.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(secrets.token_urlsafe(32), encoding="ascii")
+    with suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
+
+
+def refuse_empty(path: Path) -> None:
+    """A secret that is nothing would be known to everybody."""
+    if path.exists() and not path.read_bytes().strip():
+        raise SystemExit(f"{path} is empty. Delete it; the next start on a port makes another.")
 
 
 def serve(app: object, listener: socket.socket) -> None:

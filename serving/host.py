@@ -151,11 +151,12 @@ async def forget_adapter(engine: EngineProcess, adapter: Path) -> None:
 
 
 class RequireSecret:
-    """Lets only those pass who send the secret, once there is one."""
+    """Lets only those pass who send the secret, once there is one; if it is needed, nobody else."""
 
-    def __init__(self, app: ASGIApp, secret_file: Path) -> None:
+    def __init__(self, app: ASGIApp, secret_file: Path, *, is_needed: bool) -> None:
         self._app = app
         self._secret_file = secret_file
+        self._is_needed = is_needed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_allowed(scope):
@@ -165,13 +166,17 @@ class RequireSecret:
         await self._app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        if not self._secret_file.exists():
-            return True
-        wanted = b"Bearer " + self._secret_file.read_bytes().strip()
-        return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), wanted)
+        try:
+            secret = self._secret_file.read_bytes().strip()
+        except FileNotFoundError:
+            return not self._is_needed
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        return bool(secret) and hmac.compare_digest(given, b"Bearer " + secret)
 
 
-def make_app(data_folder: Path, *, memory_bytes: int, most_requests: int) -> ASGIApp:
+def make_app(
+    data_folder: Path, *, memory_bytes: int, most_requests: int, needs_secret: bool
+) -> ASGIApp:
     """The host as an ASGI application; its engines stop when it shuts down."""
     fleet = Fleet(
         run_folder=data_folder / "run",
@@ -194,4 +199,5 @@ def make_app(data_folder: Path, *, memory_bytes: int, most_requests: int) -> ASG
         Route("/healthz", host.health),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Refusal: answer_refusal})
-    return RequireSecret(app, data_folder / "run" / "serving.secret")
+    secret_file = data_folder / "run" / "serving.secret"
+    return RequireSecret(app, secret_file, is_needed=needs_secret)
