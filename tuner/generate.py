@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import threading
 import time
 from collections import deque
@@ -21,15 +20,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tuner.adapters import Adapter, AdapterSwitch
+from tuner.answer import Answer
 from tuner.encode import ChatEncoder
 from tuner.errors import AdapterError, ModelError, PromptTooLongError, TunerError
 from tuner.examples import Message
-from tuner.sampling import Sampling, StopScanner
-from tuner.stream import FinishReason, Stream
+from tuner.sampling import Sampling
+from tuner.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +74,8 @@ class Engine:
         self._thread_count = thread_count
         self._switch = AdapterSwitch(model)
         self._adapters: dict[str, tuple[Adapter, ChatEncoder]] = {}
-        self._waiting: deque[_Answer] = deque()
-        self._active: list[_Answer] = []
+        self._waiting: deque[Answer] = deque()
+        self._active: list[Answer] = []
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._closed = False
@@ -150,7 +149,7 @@ class Engine:
                 f"{self.context_length_tokens:,}, its answer included. Shorten the conversation."
             )
         stream = Stream(len(prompt), self._wake.set)
-        answer = _Answer(request.sampling, stream, adapter, encoder, prompt, room, self._model)
+        answer = Answer(request.sampling, stream, adapter, encoder, prompt, room, self._model)
         with self._lock:
             if self._closed:
                 raise TunerError("The engine has been closed.")
@@ -231,89 +230,13 @@ class Engine:
             torch.set_num_threads(threads)
         self.threads = threads
 
-    def _step(self, answer: _Answer) -> None:
+    def _step(self, answer: Answer) -> None:
         try:
             with torch.inference_mode(), self._switch.on(answer.adapter):
                 answer.step(self._chunk_tokens)
         except Exception as error:
             log.exception("An answer broke off.")
             answer.stream.fail(TunerError(f"The model could not go on: {error}."))
-
-
-class _Answer:
-    """What the loop keeps about one open stream."""
-
-    def __init__(
-        self,
-        sampling: Sampling,
-        stream: Stream,
-        adapter: Adapter | None,
-        encoder: ChatEncoder,
-        prompt: list[int],
-        room_tokens: int,
-        model: PreTrainedModel,
-    ) -> None:
-        self.stream = stream
-        self.adapter = adapter
-        self._sampling = sampling
-        self._model = model
-        self._unread = prompt
-        self._limit = min(sampling.max_tokens or room_tokens, room_tokens)
-        self._end_ids = encoder.end_ids
-        self._text = encoder.text_stream()
-        self._scanner = StopScanner(sampling.stop)
-        self._cache = DynamicCache(config=model.config)
-        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def step(self, chunk_tokens: int) -> None:
-        """Read a chunk of what is unread; once all is read, say the next token."""
-        chunk, self._unread = self._unread[:chunk_tokens], self._unread[chunk_tokens:]
-        output = self._model(
-            input_ids=torch.tensor([chunk], device=self._model.device),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        if not self._unread:
-            self._accept(choose_token(output.logits[0, -1], self._sampling, self._generator))
-
-    def _accept(self, token: int) -> None:
-        self.stream.answer_tokens += 1
-        if token in self._end_ids:
-            self._end("stop")
-            return
-        self._unread = [token]
-        self._say(self._scanner.feed(self._text.feed(token)))
-        if self._scanner.has_stopped:
-            self._end("stop")
-        elif self.stream.answer_tokens >= self._limit:
-            self._end("length")
-
-    def _end(self, reason: FinishReason) -> None:
-        self._say(self._scanner.flush())
-        self.stream.finish(reason)
-
-    def _say(self, text: str) -> None:
-        if text:
-            self.stream.put(text)
-
-
-def choose_token(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """The next token: the likeliest at temperature 0, else drawn from what the settings keep."""
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    scores = logits.float().cpu() / sampling.temperature
-    if 0 < sampling.top_k < len(scores):
-        weakest = torch.topk(scores, sampling.top_k).values[-1]
-        scores = scores.masked_fill(scores < weakest, -torch.inf)
-    if sampling.top_p < 1:
-        ordered, order = scores.sort(descending=True)
-        shares = ordered.softmax(-1)
-        # A token stays while those before it have not filled the share; the first always stays.
-        beyond = shares.cumsum(-1) - shares >= sampling.top_p
-        scores = scores.masked_fill(torch.zeros_like(beyond).scatter(0, order, beyond), -torch.inf)
-    return int(torch.multinomial(scores.softmax(-1), 1, generator=generator))
 
 
 def fastest_dtype() -> torch.dtype:

@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from tuner.answer import choose_token
 from tuner.encode import ChatEncoder
 from tuner.errors import AdapterError, ModelError, PromptTooLongError, TunerError
 from tuner.examples import Message
-from tuner.generate import Engine, Request, choose_token
+from tuner.generate import Engine, Request
 from tuner.sampling import Sampling
 from tuner.stream import BUFFER_PIECES, Stream
 from tuner.tiny import make_tiny_model
