@@ -102,6 +102,8 @@ def _read_weights(folder: Path) -> tuple[int, str]:
                     parameters[precision] = parameters.get(precision, 0) + count
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{path} is damaged: {error}. Fetch the model again.") from None
+    if not parameters:
+        raise ModelError(f"{folder} holds no weights. Fetch the model again.")
     return sum(parameters.values()), max(parameters, key=lambda name: parameters[name])
 
 

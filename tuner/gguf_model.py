@@ -45,7 +45,7 @@ class GgufModel:
     def __init__(self, path: Path) -> None:
         try:
             self._reader = GGUFReader(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, IndexError, KeyError, OverflowError) as error:
             raise ModelError(f"{path} is not a readable GGUF file: {error}.") from None
         architecture = self._value("general.architecture")
         if architecture != "llama":

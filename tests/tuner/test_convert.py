@@ -11,7 +11,7 @@ import gguf
 import numpy
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tests.tuner.making import CONVERSATION
@@ -122,6 +122,21 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     (tmp_path / "x.gguf").write_bytes(b"not a model at all, only words" * 10)
     with pytest.raises(ModelError, match="not a readable GGUF file"):
         convert_gguf(tmp_path / "x.gguf", tmp_path / "model", lambda share, words: None)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 6, 10, 20, 24, 30, 60, 500, 5000])
+def test_a_gguf_file_that_is_cut_is_refused(tiny_model, tmp_path, size_bytes):
+    path = write_gguf(tiny_model, tmp_path / "tiny.gguf")
+    path.write_bytes(path.read_bytes()[:size_bytes])
+    with pytest.raises(ModelError, match="not a readable GGUF file"):
+        convert_gguf(path, tmp_path / "model", lambda share, words: None)
+
+
+def test_a_folder_without_a_single_weight_is_refused(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    save_file({}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="holds no weights"):
+        check_base_model(folder)
 
 
 def test_the_gguf_file_in_a_wheel_is_found_by_its_ending(tmp_path):
