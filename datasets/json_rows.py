@@ -126,10 +126,21 @@ class _ArrayReader:
                 # Perhaps only the window ends here. Doubling keeps the retries few.
                 if self._read_more(max(CHUNK_CHARACTERS, len(self._window) - self._position)):
                     continue
+                self._check_length(error, line)
                 broken_line = self._line + self._window.count("\n", self._position, error.pos)
                 raise self._broken(error.msg[:1].lower() + error.msg[1:], broken_line) from None
             except RecursionError:
                 raise self._broken("the JSON is nested too deeply") from None
+
+    def _check_length(self, error: json.JSONDecodeError, line: int) -> None:
+        """Refuse an element of which the window, wide as it may get, holds only a part."""
+        is_cut = error.msg.startswith("Unterminated") or error.pos > len(self._window) - 10
+        if is_cut and len(self._window) - self._position > ROW_LIMIT_CHARACTERS:
+            raise UnreadableFileError(
+                f"The row that begins at line {line:,} is longer than {ROW_LIMIT_CHARACTERS:,} "
+                "characters, or a quotation mark in it is never closed. Shorten or correct it and "
+                "upload the file again."
+            )
 
     def _decode(self, line: int) -> Row | BadRow:
         start = self._position

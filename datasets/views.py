@@ -23,6 +23,7 @@ from web.http import UserRequest, page_or_fragment, redirect_htmx
 
 BAD_LINES_A_PAGE = 10
 QUERY_LIMIT = 200
+PAGE_DIGITS_LIMIT = 12
 
 
 def get_dataset_or_404(request: UserRequest, dataset_id: UUID) -> Dataset:
@@ -115,7 +116,8 @@ def rows_context(request: UserRequest, dataset: Dataset) -> dict[str, Any]:
     """The page of examples that the address names."""
     query = request.GET.get("search", "")[:QUERY_LIMIT].strip()
     number = request.GET.get("page", "1")
-    page = browse(dataset.current, query, int(number) if number.isdecimal() else 1)
+    is_number = number.isdecimal() and len(number) <= PAGE_DIGITS_LIMIT
+    page = browse(dataset.current, query, int(number) if is_number else 1)
     return {"page": page, "search": query}
 
 

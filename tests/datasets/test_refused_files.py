@@ -68,6 +68,29 @@ def test_a_file_that_cannot_be_read_says_why(
     assert_nothing_left(data_dir)
 
 
+@pytest.mark.parametrize(
+    ("beginning", "repeated", "end", "said"),
+    [
+        ('{"a": "b"},\n{"a": "', "x", '"}', "begins at line 2 is longer than 2,000,000"),
+        ('{"a": "b"},\n{"a": [1', ", 1", "]}", "begins at line 2 is longer than 2,000,000"),
+        ('{"a" "b"},\n{"a": "', "x", '"}', "The JSON array breaks at line 1"),
+    ],
+)
+def test_an_element_without_end_is_told_from_broken_json(
+    beginning: str,
+    repeated: str,
+    end: str,
+    said: str,
+    alice: User,
+    data_dir: Path,
+    tmp_path: Path,
+) -> None:
+    content = f"[{beginning}{repeated * 3_000_000}{end}]"
+    with pytest.raises(DatasetError, match=said):
+        make_dataset(alice, tmp_path, content, file_name="a.json")
+    assert_nothing_left(data_dir)
+
+
 def test_the_byte_that_breaks_the_encoding_is_named(
     alice: User, data_dir: Path, tmp_path: Path
 ) -> None:
