@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 
@@ -91,7 +93,7 @@ def test_a_padded_batch_is_no_longer_than_its_longest_example(encoder):
 class ListeningEncoder(ChatEncoder):
     """Remembers what it was asked to encode."""
 
-    asked: list[Example]
+    asked: ClassVar[list[Example]] = []
 
     def encode_example(self, example):
         self.asked.append(example)
@@ -100,12 +102,13 @@ class ListeningEncoder(ChatEncoder):
 
 def test_examples_are_encoded_when_asked_for_and_once(tiny_model):
     encoder = ListeningEncoder.load(tiny_model)
-    encoder.asked = []
+    asked = ListeningEncoder.asked
+    asked.clear()
     examples = EncodedExamples(encoder, COUNTING, 2048, lambda: None)
     assert len(examples) == len(COUNTING)
-    assert encoder.asked == [COUNTING[0]]  # to see whether the template takes such turns
+    assert asked == [COUNTING[0]]  # to see whether the template takes such turns
     assert examples[3] is examples[3]
-    assert encoder.asked == [COUNTING[0], COUNTING[3]]
+    assert asked == [COUNTING[0], COUNTING[3]]
 
 
 def test_a_short_text_in_very_many_turns_is_measured(encoder):

@@ -65,7 +65,9 @@ def test_the_loss_falls_when_four_examples_are_learned_by_heart(tiny_model, tmp_
     )
     first, *_, last = losses(events)
     assert last < first / 10
-    assert finished(events).validation_loss < first / 10
+    validation_loss = finished(events).validation_loss
+    assert validation_loss is not None
+    assert validation_loss < first / 10
 
 
 def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tiny_model, tmp_path):
@@ -126,7 +128,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(tiny_mo
         checkpoint_folder=lambda step: tmp_path / "checkpoints" / str(step),
         save_now=lambda step: True,
     )
-    saved = []
+    saved: list[str] = []
     with pytest.raises(DivergedError, match="Lower the learning rate"), closing(events):
         saved.extend(event.path for event in events if isinstance(event, Saved))
     assert saved
