@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ from work.models import WorkItem
 
 CURVE_POINTS = 40
 """As many as a sparkline can show."""
+MOVED_SECONDS = 0.5
+"""How often a question in the middle of an evaluation is worth a query."""
 NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -85,8 +88,9 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
 
 def moved(claim: Claim) -> None:
     """The engine is in the middle of something long, and well: beat, and stop if asked to."""
-    claim.made_progress()
-    claim.check_stop()
+    if time.monotonic() - claim.last_progress >= MOVED_SECONDS:
+        claim.made_progress()
+        claim.check_stop()
 
 
 def follow(events: Iterator[Event], claim: Claim, recorder: Recorder) -> None:
