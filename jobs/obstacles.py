@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.cache import cache
 
-from web import live
+from web import disk, live
 from work.models import Worker
 
 BROKER_ASKED_EVERY_SECONDS = 5
@@ -18,8 +19,13 @@ NO_WORKER = (
 )
 
 
+DISK_NEARLY_FULL = "The disk is nearly full, and tuning needs at least 1 GB. Free some space first."
+
+
 def obstacle() -> str:
     """The sentence, or nothing when a job would start."""
+    if disk.free_bytes(settings.DATA_DIR) < settings.FREE_DISK_MINIMUM_BYTES:
+        return DISK_NEARLY_FULL
     if not Worker.objects.alive("gpu").exists():
         return NO_WORKER
     is_there = cache.get_or_set("broker", live.broker_answers, BROKER_ASKED_EVERY_SECONDS)

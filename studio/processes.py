@@ -42,17 +42,22 @@ def web() -> Process:
     """Pages, and the sockets beside them."""
     listen = ["--host", settings.STUDIO_BIND, "--port", str(settings.STUDIO_PORT)]
     quiet = ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3"]
+    # Who a request comes from decides whose failed sign-ins are counted together.
+    trusts = settings.STUDIO_TRUST_PROXY
+    proxy = ["--proxy-headers", "--forwarded-allow-ips", "*"] if trusts else ["--no-proxy-headers"]
     return Process(
         name="web",
-        command=[*PYTHON, "-m", "uvicorn", "studio.asgi:application", *listen, *quiet],
+        command=[*PYTHON, "-m", "uvicorn", "studio.asgi:application", *listen, *quiet, *proxy],
     )
 
 
 def workers() -> list[Process]:
     """One that tunes, one that helps, and one for control that never has anything long to do."""
+    # A fresh child per job, forked from a parent that has torch imported already. macOS does not
+    # allow such a fork, so there each child imports it for itself.
+    warm = ["--include", "jobs.warm"] if sys.platform == "linux" else []
     return [
-        # A fresh child per job, forked from a parent that has torch imported already.
-        worker("tuning", "gpu", "--max-tasks-per-child", "1", "--include", "jobs.warm"),
+        worker("tuning", "gpu", "--max-tasks-per-child", "1", *warm),
         worker("helper", "cpu", "--max-memory-per-child", str(HELPER_MEMORY_KILOBYTES)),
         worker(
             "control", "control", "--pool", "solo",

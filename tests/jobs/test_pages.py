@@ -129,6 +129,15 @@ def test_the_page_says_when_the_broker_is_away(
     assert "The broker is away" in page.get(f"/jobs/{job.pk}/").content.decode()
 
 
+def test_the_pages_say_when_the_disk_is_nearly_full(
+    page: Client, make_job: JobMaker, settings: object
+) -> None:
+    job = make_job()
+    settings.FREE_DISK_MINIMUM_BYTES = 10**18  # type: ignore[attr-defined]
+    for address in ("/", "/jobs/new/", f"/jobs/{job.pk}/"):
+        assert "The disk is nearly full" in page.get(address).content.decode()
+
+
 @pytest.mark.usefixtures("running_broker")
 def test_a_waiting_job_says_its_position(page: Client, make_job: JobMaker) -> None:
     Worker.beat("somewhere", "gpu")
