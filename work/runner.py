@@ -14,7 +14,7 @@ from types import FrameType
 
 from django.db import OperationalError
 
-from work import kinds, tasks
+from work import kinds, reaper, tasks
 from work.claim import (
     Claim,
     LeaseLostError,
@@ -55,14 +55,18 @@ def run_next(queue: str) -> bool:
 
 
 def run_item(item: WorkItem) -> WorkItem:
-    """Run this item here and now, for a command line; wait if a worker was quicker to take it."""
-    claim = claim_item(item, f"{socket.gethostname()}:shell:{os.getpid()}")
-    if claim is not None:
-        with claim.heartbeat():
-            run(claim)
-    item.refresh_from_db()
+    """Run this item here and now, for a command line; wait if a worker was quicker to take it.
+
+    Works without a running studio, so it also takes back what a dead worker held.
+    """
+    name = f"{socket.gethostname()}:shell:{os.getpid()}"
     while item.is_active:
-        time.sleep(POLL_SECONDS)
+        if claim := claim_item(item, name):
+            with claim.heartbeat():
+                run(claim)
+        else:
+            reaper.reap()
+            time.sleep(POLL_SECONDS)
         item.refresh_from_db()
     return item
 

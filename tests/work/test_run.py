@@ -114,3 +114,15 @@ def test_work_that_lost_its_lease_writes_nothing(item: WorkItem, test_work: Test
     test_work.body = lose
     assert run(item).status == Status.RUNNING
     assert (item.token, item.worker) == (7, "another")
+
+
+def test_an_item_run_by_hand_is_taken_back_from_a_dead_worker(
+    item: WorkItem, test_work: TestWork
+) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    WorkItem.objects.filter(pk=item.pk).update(
+        status=Status.RUNNING, lease_until=past, worker="dead", token=1, attempts=1
+    )
+    item.refresh_from_db()
+    assert runner.run_item(item).status == Status.SUCCEEDED
+    assert item.token == 2

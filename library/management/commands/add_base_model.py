@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -23,6 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Register the model, prepare it, and say where it is."""
+        logging.disable(logging.WARNING)  # that no broker runs is no news here
         try:
             base = shelf.add_base_model(options["source"], options["name"])
         except shelf.ShelfError as error:
