@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.flows.running import Studio, eventually
 
 pytestmark = pytest.mark.journey
+
+CUT_SECONDS = 60
 
 STEPS_DRAWN = "document.querySelector('[data-loss-chart]').data?.[0].x ?? []"
 X_RANGE = "document.querySelector('[data-loss-chart]')._fullLayout.xaxis.range"
@@ -86,8 +89,9 @@ def test_from_a_table_to_an_answer(page: Page, studio: Studio, tmp_path: Path) -
     page.get_by_label("Model", exact=True).select_option(label="counter")
     page.get_by_label("Prompt", exact=True).fill("what follows 7?")
     page.get_by_role("button", name="Send").click()
-    answer = page.locator("[data-text]").first
-    expect(answer).not_to_be_empty(timeout=60_000)
+    # A model this small may have nothing to say; that it was asked and ended is the fact.
+    answer = page.locator("[data-answer]").first
+    expect(answer).to_contain_text(re.compile(r"\d+ tokens?"), timeout=60_000)
 
 
 def test_the_chart_is_live_and_loses_nothing(page: Page, studio: Studio, tmp_path: Path) -> None:
@@ -123,7 +127,7 @@ def test_the_chart_is_live_and_loses_nothing(page: Page, studio: Studio, tmp_pat
 
 
 def test_a_page_without_its_socket_still_moves_and_catches_up(page: Page, studio: Studio) -> None:
-    """The socket is cut, points arrive by asking; it comes back, and no step is there twice."""
+    """Cut for a minute, it gets its points by asking; reconnected, it has no step twice."""
     wait_for_base_model(page, studio)
     is_cut = True
     reconnected: list[str] = []
@@ -136,8 +140,10 @@ def test_a_page_without_its_socket_still_moves_and_catches_up(page: Page, studio
             socket.connect_to_server()
 
     page.route_web_socket("**/ws/jobs/**", route)
-    start_job(page, studio, "cut off", epochs=400)
+    start_job(page, studio, "cut off", epochs=1000)
     wait_for_steps(page, 20)
+    page.wait_for_timeout(CUT_SECONDS * 1000)
+    assert reconnected == []
     is_cut = False
     eventually(lambda: reconnected, 30, pause=page.wait_for_timeout)
     wait_for_steps(page, len(steps_drawn(page)) + 20)
