@@ -112,12 +112,6 @@ class Claim:
         self.made_progress()
         kinds.get(self.item.kind).on_change(self.item)
 
-    def set_progress(self, share: float) -> None:
-        """How far the work is, 0 to 1."""
-        with self.fenced(progress=share):
-            self.item.progress = share
-        self.made_progress()
-
     def made_progress(self) -> None:
         """Tell the heartbeat that the work moves."""
         now = time.monotonic()

@@ -92,9 +92,10 @@ def test_a_write_under_an_old_token_is_rolled_back(test_work: TestWork) -> None:
     old = claimed()
     WorkItem.objects.filter(pk=old.item.pk).update(status=Status.QUEUED)
     new = claimed(old.item)
-    with pytest.raises(LeaseLostError):
-        old.set_progress(0.9)
-    new.set_progress(0.1)
+    with pytest.raises(LeaseLostError), old.fenced(progress=0.9):
+        pass
+    with new.fenced(progress=0.1):
+        pass
     new.item.refresh_from_db()
     assert new.item.progress == 0.1
 

@@ -89,7 +89,8 @@ def test_a_lease_that_ran_out_under_a_healthy_worker_costs_no_attempt(
     def sleep_on(claim: Claim) -> None:
         past = timezone.now() - timedelta(seconds=1)
         WorkItem.objects.filter(pk=item.pk).update(lease_until=past)
-        claim.set_progress(0.5)
+        with claim.fenced(progress=0.5):
+            pass
 
     test_work.body = sleep_on
     assert run(item).status == Status.QUEUED
