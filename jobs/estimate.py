@@ -34,6 +34,7 @@ class Estimate:
     training_examples: int
     validation_examples: int
     steps: int
+    learning_rate: float
     raw_seconds: float | None
     """From the timed steps alone; None before this machine was measured."""
     seconds: float | None
@@ -56,6 +57,7 @@ def predict(
         training_examples=training_count,
         validation_examples=validation_count,
         steps=total_steps(training_count, settings),
+        learning_rate=settings.learning_rate_for(base.parameters),
         raw_seconds=raw,
         seconds=raw and raw * correction(base),
     )

@@ -108,6 +108,11 @@ class Job(models.Model):
         return TuningSettings.from_dict(self.settings)
 
     @property
+    def learning_rate(self) -> float:
+        """The highest of the run, as the engine takes it."""
+        return self.tuning_settings.learning_rate_for(self.base_model.parameters)
+
+    @property
     def epochs(self) -> int:
         """How often all examples are gone through."""
         return self.tuning_settings.epochs

@@ -18,7 +18,7 @@ from jobs.launch import LaunchError, launch, suggest_name
 from jobs.models import Job
 from jobs.obstacles import obstacle
 from tuner.events import PHASES
-from tuner.settings import DEFAULT_LEARNING_RATE
+from tuner.settings import default_learning_rate
 from web.http import UserRequest, page_or_fragment, redirect_htmx
 
 LATEST_JOBS = 5
@@ -125,7 +125,7 @@ def form_context(form: JobForm) -> dict[str, object]:
     """What the page of the form shows."""
     return {
         "form": form,
-        "default_learning_rate": DEFAULT_LEARNING_RATE,
+        "default_learning_rate": default_learning_rate("lora", 0),
         "obstacle": obstacle(),
     }
 

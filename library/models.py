@@ -55,6 +55,11 @@ class BaseModel(models.Model):
         return Path(settings.DATA_DIR) / "models" / self.name
 
     @property
+    def parameters(self) -> int:
+        """How many weights it has; 0 before it was read."""
+        return int(self.facts.get("parameters", 0))
+
+    @property
     def work_folder(self) -> Path:
         """What was fetched so far, for a second try to go on from. Gone once the model is ready."""
         return Path(settings.TEMPORARY_DIR) / f"base-model-{self.pk}"

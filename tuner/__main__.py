@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tuner.convert import check_base_model
 from tuner.errors import TunerError
@@ -71,9 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         "learning_rate_multiplier": learning_rate,
     }
     for setting in fields(TuningSettings):
+        kind = str(setting.type).removesuffix(" | None")
+        reads: dict[str, Any] = (
+            {"action": argparse.BooleanOptionalAction} if kind == "bool" else {"type": _TYPES[kind]}
+        )
         groups.get(setting.name, train).add_argument(
             "--" + setting.name.replace("_", "-"),
-            type=_TYPES[str(setting.type).removesuffix(" | None")],
+            **reads,
             default=argparse.SUPPRESS,
             help=f"{setting.metadata['help']} (default: {setting.default})",
         )

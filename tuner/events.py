@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+ENDINGS = ("complete", "stopped early", "stopped by hand")
+"""Why a run finished: all steps taken, no improvement any more, or asked to stop and save."""
+
 PHASES = ("preparing", "loading model", "tuning", "evaluating", "saving")
 SHARED_KEYS = ("step", "epoch", "train_loss", "validation_loss")
 
@@ -43,8 +46,15 @@ class Started(Event):
     validation_examples: int
     dropped_examples: int
     """Left out because they are longer than max_length_tokens."""
+    truncated_examples: int
+    """Cut to max_length_tokens, where the settings ask for that."""
     trainable_parameters: int
     learning_rate: float
+    method: str
+    layout: str
+    """"packed": the fast path; "padded": the plain one, for families not proven on the other."""
+    activation_checkpointing: bool
+    micro_batch_tokens: int
     precision: str
     device: str
     threads: int
@@ -59,10 +69,14 @@ class Step(Event):
     step: int
     epoch: float
     train_loss: float
+    token_accuracy: float
+    """Share of the trained tokens that the model would have said itself."""
     learning_rate: float
     gradient_norm: float
     tokens: int
     """Tokens of the batch's examples, without padding, with what they share counted each time."""
+    memory_bytes: int
+    """What the process holds now: resident memory, or that of the GPU."""
     seconds: float
 
 
@@ -74,7 +88,39 @@ class Evaluated(Event):
     step: int
     epoch: float
     validation_loss: float
+    token_accuracy: float
+    is_best: bool
+    """The lowest validation loss so far."""
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A fixed prompt and what the model answers to it now."""
+
+    prompt: str
+    answer: str
+    expected: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled(Event):
+    """The fixed prompts were answered, the same at every evaluation."""
+
+    kind: ClassVar[str] = "sampled"
+    step: int
+    epoch: float
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleLosses(Event):
+    """How well each example was learned when it was last trained on, worst first."""
+
+    kind: ClassVar[str] = "example_losses"
+    step: int
+    losses: tuple[tuple[int, float], ...]
+    """(place of the example in the training data, mean loss of its tokens), at most 100."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +145,10 @@ class Finished(Event):
     train_loss: float | None
     """Mean over the last epoch's answer tokens; null if a resumed run had no step left."""
     validation_loss: float | None
+    ending: str
+    """One of ENDINGS."""
+    model_step: int
+    """The step whose weights became the model: that of the best evaluation, or the last."""
     steps: int
     wall_seconds: float
     examples_per_second: float

@@ -22,6 +22,9 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 
 
 def total_steps(examples: int, settings: TuningSettings) -> int:
+    """All steps of a job: as many as asked for, or those of its epochs."""
+    if settings.max_steps is not None:
+        return settings.max_steps
     return settings.epochs * steps_per_epoch(examples, settings.batch_size)
 
 
@@ -38,17 +41,17 @@ def training_batches(
 ) -> Iterator[tuple[int, list[int]]]:
     """Every step from `after_step` on with its examples: any step can be found again alone."""
     per_epoch = steps_per_epoch(examples, settings.batch_size)
-    for epoch in range(after_step // per_epoch, settings.epochs):
+    last_step = total_steps(examples, settings)
+    for epoch in range(after_step // per_epoch, math.ceil(last_step / per_epoch)):
         batches = epoch_batches(examples, settings.batch_size, settings.seed, epoch)
         for index, batch in enumerate(batches):
             step = epoch * per_epoch + index + 1
-            if step > after_step:
+            if after_step < step <= last_step:
                 yield step, batch
 
 
-def learning_rate_at(step: int, steps: int, settings: TuningSettings) -> float:
+def learning_rate_at(step: int, steps: int, settings: TuningSettings, peak: float) -> float:
     """The learning rate of a step (counted from 1): a linear warm-up, then the schedule."""
-    peak = settings.resolved_learning_rate
     warmup_steps = round(steps * settings.warmup_share)
     if step <= warmup_steps:
         return peak * step / (warmup_steps + 1)

@@ -98,6 +98,7 @@ class Job:
                 f"None of the {len(examples)} examples has at most {limit} tokens.",
                 "Add shorter examples or raise the limit.",
             )
+        self.learning_rate = settings.learning_rate_for(self.facts.parameters)
         self.steps_per_epoch = plan.steps_per_epoch(len(self.training), settings.batch_size)
         self.total_steps = plan.total_steps(len(self.training), settings)
 
@@ -141,8 +142,13 @@ class Run:
             training_examples=len(self.job.training),
             validation_examples=len(self.job.validation),
             dropped_examples=self.job.training.dropped + self.job.validation.dropped,
+            truncated_examples=0,
             trainable_parameters=sum(weight.numel() for weight in self.parameters),
-            learning_rate=settings.resolved_learning_rate,
+            learning_rate=self.job.learning_rate,
+            method=settings.method,
+            layout="packed" if self.job.facts.family in PACKED_FAMILIES else "padded",
+            activation_checkpointing=False,
+            micro_batch_tokens=0,
             precision=self.precision,
             device=self.device.type,
             threads=torch.get_num_threads(),
@@ -152,7 +158,8 @@ class Run:
     def take_step(self, step: int, indices: Sequence[int]) -> Step:
         step_started = time.perf_counter()
         settings = self.job.settings
-        learning_rate = plan.learning_rate_at(step, self.job.total_steps, settings)
+        peak = self.job.learning_rate
+        learning_rate = plan.learning_rate_at(step, self.job.total_steps, settings, peak)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         total, answers, tokens = self._seeded_loss(step, indices)
@@ -170,9 +177,11 @@ class Run:
             step=step,
             epoch=self.epoch,
             train_loss=loss,
+            token_accuracy=0.0,
             learning_rate=learning_rate,
             gradient_norm=norm,
             tokens=tokens,
+            memory_bytes=0,
             seconds=self.clock.count_step(step_started, len(indices)),
         )
 
@@ -191,7 +200,12 @@ class Run:
         seconds = time.perf_counter() - evaluation_started
         self.clock.evaluating += seconds
         return Evaluated(
-            step=self.progress.step, epoch=self.epoch, validation_loss=loss, seconds=seconds
+            step=self.progress.step,
+            epoch=self.epoch,
+            validation_loss=loss,
+            token_accuracy=0.0,
+            is_best=True,
+            seconds=seconds,
         )
 
     def save(self) -> Saved:
@@ -219,6 +233,8 @@ class Run:
             epoch=self.epoch,
             train_loss=self.progress.train_loss,
             validation_loss=self.progress.validation_loss,
+            ending="complete",
+            model_step=self.progress.step,
             steps=self.clock.steps,
             wall_seconds=time.perf_counter() - self.clock.started,
             examples_per_second=self.clock.examples_per_second,
@@ -246,7 +262,7 @@ class Run:
 
     def _check_finite(self, value: float, name: str, step: int) -> None:
         if not math.isfinite(value):
-            rate = self.job.settings.resolved_learning_rate
+            rate = self.job.learning_rate
             raise DivergedError(
                 f"The {name} became {value} at step {step}. Lower the learning rate "
                 f"(it was {rate:g}) and start again; what was saved before is intact."

@@ -39,7 +39,7 @@ def test_the_steps_after_any_step_are_those_of_the_whole_run(after_step):
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_the_learning_rate_rises_then_falls_and_never_leaves_its_range(schedule):
     settings = TuningSettings(schedule=schedule, warmup_share=0.1, learning_rate=0.01)
-    rates = [learning_rate_at(step, 100, settings) for step in range(1, 101)]
+    rates = [learning_rate_at(step, 100, settings, 0.01) for step in range(1, 101)]
     assert rates.index(max(rates)) == 10
     assert max(rates) == 0.01
     assert rates[:10] == sorted(rates[:10])
@@ -49,7 +49,7 @@ def test_the_learning_rate_rises_then_falls_and_never_leaves_its_range(schedule)
 
 def test_a_constant_learning_rate_stays():
     settings = TuningSettings(schedule="constant", warmup_share=0.0)
-    assert {learning_rate_at(step, 10, settings) for step in range(1, 11)} == {0.001}
+    assert {learning_rate_at(step, 10, settings, 0.001) for step in range(1, 11)} == {0.001}
 
 
 TIMING = Timing(
