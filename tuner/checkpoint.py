@@ -19,24 +19,13 @@ from safetensors.torch import load, save
 from tuner.adapter import ADAPTER_WEIGHTS, adapter_files, load_adapter_weights
 from tuner.errors import CheckpointError
 from tuner.examples import Example
+from tuner.progress import Progress
 from tuner.settings import TuningSettings
 from tuner.storage import read_folder, write_folder
 
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "state.json"
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """How far a run has come: what a resumed one must know besides the weights."""
-
-    step: int = 0
-    epoch_loss: float = 0.0
-    """Summed over the answer tokens of the epoch so far."""
-    epoch_tokens: int = 0
-    train_loss: float | None = None
-    """Mean of the last whole epoch."""
-    validation_loss: float | None = None
+_BEST = "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,8 @@ class Checkpoint:
     precision: str
     adapter: bytes
     optimizer: bytes
+    best: bytes | None = None
+    """The trainable weights of the best evaluation, where that was at an earlier step."""
 
     def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> None:
         load_adapter_weights(model, self.adapter)
@@ -63,6 +54,7 @@ def save_checkpoint(
     precision: str,
     base: Path,
     data_hash: str,
+    best: bytes | None = None,
 ) -> None:
     state = {
         "progress": asdict(progress),
@@ -73,7 +65,8 @@ def save_checkpoint(
     files = {
         **adapter_files(model, settings, base),
         _OPTIMIZER: save(_optimizer_tensors(optimizer)),
-        _STATE: json.dumps(state, indent=2).encode(),
+        _STATE: json.dumps(state).encode(),
+        **({_BEST: best} if best is not None else {}),
     }
     write_folder(folder, files, manifest=True)
 
@@ -87,7 +80,13 @@ def load_checkpoint(folder: Path, settings: TuningSettings, data_hash: str) -> C
     if state["data"] != data_hash:
         raise CheckpointError(f"{folder} was made with other examples. Start the job anew.")
     progress = Progress(**state["progress"])
-    return Checkpoint(progress, state["precision"], files[ADAPTER_WEIGHTS], files[_OPTIMIZER])
+    return Checkpoint(
+        progress,
+        state["precision"],
+        files[ADAPTER_WEIGHTS],
+        files[_OPTIMIZER],
+        files.get(_BEST),
+    )
 
 
 def hash_examples(*groups: Iterable[Example]) -> str:

@@ -19,7 +19,7 @@ import torch
 
 from tuner import plan
 from tuner.adapter import adapter_files, add_adapter, load_base
-from tuner.checkpoint import Checkpoint, Progress, hash_examples, save_checkpoint
+from tuner.checkpoint import Checkpoint, hash_examples, save_checkpoint
 from tuner.convert import read_facts
 from tuner.encode import ChatEncoder
 from tuner.encoded import EncodedExamples
@@ -27,6 +27,7 @@ from tuner.errors import DivergedError, ExampleError
 from tuner.events import Evaluated, Finished, Saved, Started, Step
 from tuner.examples import Example
 from tuner.precision import choose_precision
+from tuner.progress import Progress
 from tuner.settings import TuningSettings
 from tuner.storage import write_folder
 from tuner.supervised import Supervised
