@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 KIND = "tuning"
+START_MODES = ("continue", "stack")
+"""Go on tuning the adapter one starts from, or put a fresh one on top of it."""
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -60,19 +62,35 @@ class Job(models.Model):
     work = models.OneToOneField(WorkItem, models.PROTECT, related_name="job")
     base_model = models.ForeignKey(BaseModel, models.PROTECT, related_name="jobs")
     dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="jobs")
+    dataset_weight = models.FloatField(default=1.0)
+    """How often each example of the first dataset occurs in an epoch; see `JobDataset`."""
     validation_version = models.ForeignKey(
         DatasetVersion, models.PROTECT, null=True, related_name="validation_jobs"
     )
+    start_from = models.ForeignKey(
+        TunedModel, models.SET_NULL, null=True, related_name="further_jobs"
+    )
+    """The tuned model this job goes on from; null begins at the base model itself."""
+    start_mode = models.CharField(max_length=10, default="", blank=True)
+    """One of START_MODES while there is a model to start from, else empty."""
     tuned_model_name = models.CharField(max_length=60)
     tuned_model = models.OneToOneField(TunedModel, models.SET_NULL, null=True, related_name="job")
     settings = models.JSONField()
     """`TuningSettings.as_dict()`: the one schema of form, API and engine."""
+    automatic = models.JSONField(default=list)
+    """Names of the settings that were left to the studio; `settings` has what it chose."""
     facts = models.JSONField(default=dict)
     """What the engine said when it started: precision, threads, counts, learning rate."""
     total_steps = models.PositiveIntegerField(default=0)
     step = models.PositiveIntegerField(default=0)
     training_loss = models.FloatField(null=True)
     validation_loss = models.FloatField(null=True)
+    example_losses = models.JSONField(default=list)
+    """`[place in the training data, loss]`, worst first, once the job has finished."""
+    ending = models.CharField(max_length=20, default="", blank=True)
+    """Why the tuning finished, one of `tuner.events.ENDINGS`; empty before that."""
+    model_step = models.PositiveIntegerField(null=True)
+    """The step whose weights became the tuned model."""
     last_seq = models.PositiveIntegerField(default=0)
     predicted_seconds = models.FloatField(null=True)
     """From the timed steps alone; compared with the truth to correct the next prediction."""
@@ -140,6 +158,26 @@ class Job(models.Model):
         return Path(settings.DATA_DIR) / "jobs" / str(self.pk)
 
 
+class JobDataset(models.Model):
+    """A dataset that is mixed in beside the job's first one."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="more_datasets")
+    version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="mixed_into")
+    weight = models.FloatField(default=1.0)
+    """How often each of its examples occurs in an epoch. Of no meaning for a replay dataset."""
+    is_replay = models.BooleanField(default=False)
+    """General conversations against forgetting: as many as the setting `replay_share` asks for."""
+
+    class Meta:
+        ordering = ["is_replay", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "version"], name="one_mixture_part_a_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} in {self.job}"
+
+
 class MetricPoint(models.Model):
     """One number at one step. `seq` counts a job's points and is never used again."""
 
@@ -164,6 +202,30 @@ class MetricPoint(models.Model):
         return Point(
             seq=self.seq, name=self.name, step=self.step, epoch=self.epoch, value=self.value
         )
+
+
+class JobSample(models.Model):
+    """What the model answered to one of the job's fixed prompts at one evaluation."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="samples")
+    step = models.PositiveIntegerField()
+    epoch = models.FloatField()
+    position = models.PositiveSmallIntegerField()
+    """Which of the prompts: the same number is the same prompt at every step."""
+    prompt = models.TextField()
+    answer = models.TextField()
+    expected = models.TextField()
+
+    class Meta:
+        ordering = ["step", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "step", "position"], name="one_sample_a_prompt_a_step"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"answer {self.position} at step {self.step}"
 
 
 class JobLogLine(models.Model):
@@ -191,6 +253,8 @@ class Checkpoint(models.Model):
     last_seq = models.PositiveIntegerField()
     """The newest point when it was saved; later ones go when the job resumes from here."""
     validation_loss = models.FloatField(null=True)
+    is_best = models.BooleanField(default=False)
+    """The lowest validation loss of the job so far; at most one of a job."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

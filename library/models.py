@@ -83,14 +83,16 @@ class TunedModelQuerySet(models.QuerySet["TunedModel"]):
 
 
 class TunedModel(models.Model):
-    """A finished adapter and where it came from. Its folder is whole before its row exists."""
+    """What tuning made, an adapter or a whole model. Its folder is complete before its row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="tuned_models")
     name = models.CharField(max_length=60)
     base = models.ForeignKey(BaseModel, models.PROTECT, related_name="tuned_models")
     folder_name = models.CharField(max_length=120)
-    """Below DATA_DIR: where the run that made it saved the adapter."""
+    """Below DATA_DIR: where the run that made it saved the files."""
+    is_whole = models.BooleanField(default=False)
+    """All weights, tuned in full, in the layout of a base model; else an adapter for `base`."""
     provenance = models.JSONField(default=dict)
     """Frozen at the end of tuning: names, ids and hashes of data and base, and the settings."""
     training_loss = models.FloatField(null=True)
