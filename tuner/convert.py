@@ -7,6 +7,7 @@ no catalogue of models and fetches nothing; torch is not needed.
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -25,6 +26,9 @@ Progress = Callable[[float, str], None]
 
 _COPY_BYTES = 1 << 20
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_ATTENTION = re.compile(r"attn|attention")
+_NOT_ADAPTED = re.compile(r"embed|wte|wpe|lm_head|experts")
+"""Matrices that no adapter sits on; the experts of a mixture are one block, not linear layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,16 @@ class ModelFacts:
     parameters: int
     layers: int
     hidden_size: int
+    inner_size: int
+    """Width between the two halves of a layer's MLP, for all experts a token goes through."""
+    attention_size: int
+    """Width of all attention heads together."""
+    key_value_size: int
+    """Width of all key heads together, and of all value heads."""
+    attention_sides: int
+    """Rows plus columns of the attention's matrices, which times the rank is an adapter's size."""
+    mlp_sides: int
+    """The same for the other matrices in the layers."""
     context_length_tokens: int
     vocabulary_size: int
     stored_precision: str
@@ -54,32 +68,48 @@ def check_base_model(folder: Path) -> ModelFacts:
 def read_facts(folder: Path) -> ModelFacts:
     """What configuration and weights say; the tokenizer is not looked at."""
     config = read_config(folder)
-    parameters, precision = _read_weights(folder)
+    weights = _read_weights(folder)
     try:
+        hidden_size = _number(config, "hidden_size", "n_embd")
+        heads = _number(config, "num_attention_heads", "n_head")
+        head_size = _number(config, "head_dim", otherwise=hidden_size // heads)
         return ModelFacts(
             family=str(config["model_type"]),
-            parameters=parameters,
+            parameters=weights.parameters,
             layers=_number(config, "num_hidden_layers", "n_layer"),
-            hidden_size=_number(config, "hidden_size", "n_embd"),
+            hidden_size=hidden_size,
+            inner_size=_inner_size(config, hidden_size),
+            attention_size=heads * head_size,
+            key_value_size=_number(config, "num_key_value_heads", otherwise=heads) * head_size,
+            attention_sides=weights.attention_sides,
+            mlp_sides=weights.mlp_sides,
             context_length_tokens=_number(config, "max_position_embeddings", "n_positions"),
             vocabulary_size=_number(config, "vocab_size"),
-            stored_precision=precision,
+            stored_precision=weights.precision,
             size_bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ModelError(
             f"{folder / 'config.json'} does not describe a language model ({error}). "
             "Choose a text model in Hugging Face layout."
         ) from None
 
 
-def _number(config: dict[str, Any], *names: str) -> int:
+def _inner_size(config: dict[str, Any], hidden_size: int) -> int:
+    usual = _number(config, "intermediate_size", "n_inner", otherwise=4 * hidden_size)
+    expert = _number(config, "moe_intermediate_size", otherwise=usual)
+    return expert * _number(config, "num_experts_per_tok", otherwise=1)
+
+
+def _number(config: dict[str, Any], *names: str, otherwise: int | None = None) -> int:
     """A number that families keep under different names, some in a part for text."""
     for part in (config, config.get("text_config") or {}):
         for name in names:
-            if name in part:
+            if part.get(name) is not None:
                 return int(part[name])
-    raise KeyError(names[0])
+    if otherwise is None:
+        raise KeyError(names[0])
+    return otherwise
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -89,22 +119,38 @@ def read_config(folder: Path) -> dict[str, Any]:
     return read_json(folder / "config.json")
 
 
-def _read_weights(folder: Path) -> tuple[int, str]:
-    """Number of parameters and the precision most of them are stored in, from the headers."""
+@dataclass(frozen=True, kw_only=True)
+class _Weights:
+    parameters: int
+    precision: str
+    """The one most of them are stored in."""
+    attention_sides: int
+    mlp_sides: int
+
+
+def _read_weights(folder: Path) -> _Weights:
+    """What the headers of the weight files say."""
     parameters: dict[str, int] = {}
+    sides = {"attention": 0, "mlp": 0}
     for path in weight_files(folder):
         try:
             with safe_open(path, framework="numpy") as file:
                 for name in file.keys():  # noqa: SIM118 - not a dictionary
                     tensor = file.get_slice(name)
-                    precision = tensor.get_dtype()
-                    count = math.prod(tensor.get_shape())
-                    parameters[precision] = parameters.get(precision, 0) + count
+                    precision, shape = tensor.get_dtype(), tensor.get_shape()
+                    parameters[precision] = parameters.get(precision, 0) + math.prod(shape)
+                    if len(shape) == 2 and not _NOT_ADAPTED.search(name):
+                        sides["attention" if _ATTENTION.search(name) else "mlp"] += sum(shape)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{path} is damaged: {error}. Fetch the model again.") from None
     if not parameters:
         raise ModelError(f"{folder} holds no weights. Fetch the model again.")
-    return sum(parameters.values()), max(parameters, key=lambda name: parameters[name])
+    return _Weights(
+        parameters=sum(parameters.values()),
+        precision=max(parameters, key=lambda name: parameters[name]),
+        attention_sides=sides["attention"],
+        mlp_sides=sides["mlp"],
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:
