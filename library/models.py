@@ -92,7 +92,9 @@ class TunedModel(models.Model):
     folder_name = models.CharField(max_length=120)
     """Below DATA_DIR: where the run that made it saved the files."""
     is_whole = models.BooleanField(default=False)
-    """All weights, tuned in full, in the layout of a base model; else an adapter for `base`."""
+    """All weights, tuned in full, in the layout of a base model; else an adapter."""
+    whole_base = models.ForeignKey("self", models.RESTRICT, null=True, related_name="adapters")
+    """The whole tuned model that this adapter sits on; null: the adapter sits on `base`."""
     provenance = models.JSONField(default=dict)
     """Frozen at the end of tuning: names, ids and hashes of data and base, and the settings."""
     training_loss = models.FloatField(null=True)
@@ -113,5 +115,12 @@ class TunedModel(models.Model):
 
     @property
     def folder(self) -> Path:
-        """The adapter in peft's format, with the chat template it was trained with."""
+        """An adapter in peft's format with its chat template, or a whole model."""
         return Path(settings.DATA_DIR) / self.folder_name
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where the weights are that answer, with this model's adapter on them if it is one."""
+        if self.is_whole:
+            return self.folder
+        return self.whole_base.folder if self.whole_base else self.base.folder

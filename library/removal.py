@@ -12,10 +12,11 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, RestrictedError
 
 from library import server
 from library.models import BaseModel, TunedModel
+from work.status import ACTIVE
 
 
 class InUseError(Exception):
@@ -23,11 +24,29 @@ class InUseError(Exception):
 
 
 def delete_tuned_model(model: TunedModel) -> None:
-    """Remove the row and, once that is certain, the adapter."""
+    """Remove the row and, once that is certain, the files."""
     clear_away = clearing(model)
-    with transaction.atomic():
-        model.delete()
-        transaction.on_commit(clear_away)
+    try:
+        with transaction.atomic():
+            refuse_start_of_a_job(model)
+            model.delete()
+            transaction.on_commit(clear_away)
+    except RestrictedError as error:
+        names = ", ".join(sorted(str(adapter) for adapter in error.restricted_objects))
+        raise InUseError(
+            f"{model.name} is what these models were tuned from and need: {names}. "
+            "Delete them first."
+        ) from error
+
+
+def refuse_start_of_a_job(model: TunedModel) -> None:
+    """A job that is not finished still has to read the model that it starts from."""
+    job = model.further_jobs.filter(work__status__in=ACTIVE).first()
+    if job:
+        raise InUseError(
+            f"The tuning job {job} starts from {model.name} and is not finished. "
+            "Cancel it first, or wait for its end."
+        )
 
 
 def delete_base_model(base: BaseModel) -> None:

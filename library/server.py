@@ -105,10 +105,7 @@ def served_name(model: Model) -> str:
 
 async def register(http: httpx.AsyncClient, model: Model) -> None:
     """Tell the server where the model lies, every time: it may have been started again since."""
-    base = model if isinstance(model, BaseModel) else model.base
-    adapter = str(model.folder) if isinstance(model, TunedModel) else None
-    folders = {"base": str(base.folder), "adapter": adapter}
-    response = await http.put(f"/models/{served_name(model)}", json=folders)
+    response = await http.put(f"/models/{served_name(model)}", json=folders_of(model))
     if response.status_code == 400:
         raise ServerError(
             f"The files of {model.name} are not complete any more. "
@@ -116,6 +113,14 @@ async def register(http: httpx.AsyncClient, model: Model) -> None:
         )
     if response.status_code not in UNKNOWN_PATH:  # a server that is told its models otherwise
         await refuse_errors(response)
+
+
+def folders_of(model: Model) -> dict[str, str | None]:
+    """The weights that answer, and the adapter on them; a whole model needs none."""
+    if isinstance(model, BaseModel):
+        return {"base": str(model.folder), "adapter": None}
+    adapter = None if model.is_whole else str(model.folder)
+    return {"base": str(model.weights_folder), "adapter": adapter}
 
 
 async def refuse_errors(response: httpx.Response) -> None:

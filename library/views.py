@@ -60,7 +60,11 @@ def delete(request: UserRequest, model_id: UUID) -> HttpResponse:
     """Say what goes and what stays, then remove row and files."""
     model = get_model_or_404(request, model_id)
     if request.method == "POST":
-        removal.delete_tuned_model(model)
+        try:
+            removal.delete_tuned_model(model)
+        except removal.InUseError as error:
+            messages.error(request, str(error))
+            return redirect("library:detail", model.pk)
         messages.success(request, f"{model.name} is deleted.")
         return redirect("library:list")
     size_bytes = disk.folder_bytes(model.folder)

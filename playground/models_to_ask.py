@@ -20,7 +20,7 @@ Groups = list[tuple[str, list[Model]]]
 
 def groups(user: User) -> Groups:
     """Own tuned models first, newest first under the base each was made from; then base models."""
-    tuned = TunedModel.objects.for_user(user).select_related("base", "base__work")
+    tuned = TunedModel.objects.for_user(user).select_related("base__work", "whole_base")
     by_base = groupby(tuned.order_by("base__name", "-created_at"), key=lambda model: model.base)
     found: Groups = [(f"Tuned from {base.name}", list(models)) for base, models in by_base]
     bases: list[Model] = list(BaseModel.objects.ready().order_by("name"))
@@ -29,8 +29,9 @@ def groups(user: User) -> Groups:
 
 def find_or_404(user: User, model_id: UUID) -> Model:
     """The person's tuned model or a ready base model; anything else is not there."""
-    tuned = TunedModel.objects.for_user(user).select_related("base").filter(pk=model_id).first()
-    model = tuned or BaseModel.objects.ready().filter(pk=model_id).first()
+    mine = TunedModel.objects.for_user(user).select_related("base", "whole_base")
+    model: Model | None = mine.filter(pk=model_id).first()
+    model = model or BaseModel.objects.ready().filter(pk=model_id).first()
     if model is None:
         raise Http404
     return model
