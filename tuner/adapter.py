@@ -1,13 +1,15 @@
-"""Load a base model with a fresh adapter on every linear layer, and the adapter's way to bytes.
+"""Load a base model and make trainable what the method tunes; and the result's way to a folder.
 
-The files are peft's own, so that whatever reads peft's adapters reads ours. No remote code is run
-and nothing pickled is read. Knows nothing of examples or steps.
+An adapter's files are peft's own, a whole model's those of Hugging Face, so that whatever reads
+theirs reads ours. No remote code is run and nothing pickled is read. Knows nothing of examples or
+steps.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,39 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file
+from transformers.core_model_loading import revert_weight_conversion
+from transformers.modeling_utils import remove_tied_weights_from_state_dict
+from transformers.pytorch_utils import Conv1D
 
 from tuner.attention import FLOAT32_ATTENTION
 from tuner.convert import weight_files
 from tuner.encode import TOKENIZER_FILES
 from tuner.errors import CheckpointError, ModelError
+from tuner.layers import adapted_layers
 from tuner.settings import TuningSettings
+from tuner.storage import Content
+from tuner.weights import writer
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+MODEL_WEIGHTS = "model.safetensors"
+MODEL_CONFIG = "config.json"
 SETTINGS_FILE = "settings.json"
 
 
+def prepare_model(
+    base: Path, settings: TuningSettings, precision: str, device: torch.device
+) -> Any:
+    """The base model with what `settings.method` tunes made trainable, and nothing else."""
+    model = load_base(base, precision, device)
+    if settings.uses_adapter:
+        return add_adapter(model, settings)
+    return model.requires_grad_(True)
+
+
 def load_base(folder: Path, precision: str, device: torch.device) -> Any:
-    """The frozen base model, in the precision it will be tuned in."""
+    """The base model, in the precision it will be tuned in."""
     weight_files(folder)
     in_bfloat16_on_cpu = precision == "bfloat16" and device.type == "cpu"
     transformers.utils.logging.disable_progress_bar()
@@ -57,7 +77,10 @@ def add_adapter(base: Any, settings: TuningSettings) -> Any:
         r=settings.lora_rank,
         lora_alpha=settings.resolved_lora_alpha,
         lora_dropout=settings.lora_dropout,
-        target_modules="all-linear",
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+        target_modules=adapted_layers(base, settings.lora_layer_names),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in base.modules()),
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(), warnings.catch_warnings():
@@ -67,27 +90,43 @@ def add_adapter(base: Any, settings: TuningSettings) -> Any:
         return get_peft_model(base, config)
 
 
-def adapter_files(model: Any, settings: TuningSettings, base: Path) -> dict[str, bytes]:
-    """Everything a tuned model needs besides its base, by file name."""
-    state = get_peft_model_state_dict(model, save_embedding_layers=False)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+def model_files(model: Any, settings: TuningSettings, base: Path) -> dict[str, Content]:
+    """Everything the tuned model is made of, by file name; an adapter needs its base besides."""
+    own = _adapter_files(model, base) if settings.uses_adapter else _whole_model_files(model)
     tokenizer_files = (base / name for name in TOKENIZER_FILES)
     return {
-        ADAPTER_CONFIG: _adapter_config(model, base),
-        ADAPTER_WEIGHTS: save(weights, metadata={"format": "pt"}),
+        **own,
         SETTINGS_FILE: _json_bytes(_provenance(settings, base)),
         **{path.name: path.read_bytes() for path in tokenizer_files if path.exists()},
     }
 
 
-def load_adapter_weights(model: Any, content: bytes) -> None:
+def load_adapter_weights(model: Any, path: Path) -> None:
     """Put saved weights in the place of the adapter's; CheckpointError if they do not fit."""
     try:
-        result = set_peft_model_state_dict(model, load(content))
+        result = set_peft_model_state_dict(model, load_file(path))
     except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"The checkpoint's adapter does not fit this job: {error}") from None
     if result.unexpected_keys:
         raise CheckpointError("The checkpoint's adapter is for another base model.")
+
+
+def _adapter_files(model: Any, base: Path) -> dict[str, Content]:
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {ADAPTER_CONFIG: _adapter_config(model, base), ADAPTER_WEIGHTS: writer(weights)}
+
+
+def _whole_model_files(model: Any) -> dict[str, Content]:
+    """Under the names that the family's files have, which its modules may not share."""
+    weights = remove_tied_weights_from_state_dict(model.state_dict(), model)
+    config = model.config.to_diff_dict() | {
+        "architectures": [type(model).__name__],
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+    return {
+        MODEL_CONFIG: _json_bytes(config),
+        MODEL_WEIGHTS: writer(revert_weight_conversion(model, weights)),
+    }
 
 
 def _adapter_config(model: Any, base: Path) -> bytes:
@@ -103,5 +142,5 @@ def _provenance(settings: TuningSettings, base: Path) -> dict[str, Any]:
     return {"settings": settings.as_dict(), "base": base.name, "versions": versions}
 
 
-def _json_bytes(value: dict[str, Any]) -> bytes:
+def _json_bytes(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode()

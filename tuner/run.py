@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from tuner import plan
-from tuner.adapter import adapter_files, add_adapter, load_base
+from tuner.adapter import model_files, prepare_model
 from tuner.checkpoint import Checkpoint, hash_examples, save_checkpoint
 from tuner.convert import read_facts
 from tuner.encode import ChatEncoder
@@ -31,6 +31,7 @@ from tuner.progress import Progress
 from tuner.settings import TuningSettings
 from tuner.storage import write_folder
 from tuner.supervised import Supervised
+from tuner.trainable import Trainable
 
 PACKED_FAMILIES = frozenset({"llama"})
 """Families for which a test shows packed and padded steps to be equal; others are padded."""
@@ -123,15 +124,13 @@ class Run:
         self.clock = job.clock
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.precision = checkpoint.precision if checkpoint else self._choose_precision()
-        base = load_base(job.base, self.precision, self.device)
-        self.model: Any = add_adapter(base, job.settings)
-        self.parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer: Any = torch.optim.AdamW(
-            self.parameters, weight_decay=job.settings.weight_decay, fused=True
-        )
+        self.model: Any = prepare_model(job.base, job.settings, self.precision, self.device)
+        self.trainable: Any = Trainable(self.model)
+        groups = self.trainable.groups(job.settings.weight_decay)
+        self.optimizer: Any = torch.optim.AdamW(groups, fused=True)
         self.progress = checkpoint.progress if checkpoint else Progress()
         if checkpoint:
-            checkpoint.restore(self.model, self.optimizer)
+            checkpoint.restore(self.trainable, self.optimizer)
         self.training = job.objective(job.training)
         self.validation = job.objective(job.validation)
 
@@ -144,7 +143,7 @@ class Run:
             validation_examples=len(self.job.validation),
             dropped_examples=self.job.training.dropped + self.job.validation.dropped,
             truncated_examples=0,
-            trainable_parameters=sum(weight.numel() for weight in self.parameters),
+            trainable_parameters=self.trainable.count,
             learning_rate=self.job.learning_rate,
             method=settings.method,
             layout="packed" if self.job.facts.family in PACKED_FAMILIES else "padded",
@@ -167,10 +166,12 @@ class Run:
         loss = total.item() / answers
         self._check_finite(loss, "loss", step)
         torch.autograd.backward(total / answers)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip_norm).item()
+        parameters = self.trainable.parameters
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.gradient_clip_norm).item()
         self._check_finite(norm, "gradient", step)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.trainable.publish()
         self.progress.step = step
         self.progress.epoch_loss += loss * answers
         self.progress.epoch_tokens += answers
@@ -214,18 +215,17 @@ class Run:
         folder = self.job.checkpoint_folder(self.progress.step)
         save_checkpoint(
             folder,
-            model=self.model,
+            trainable=self.trainable,
             optimizer=self.optimizer,
             progress=self.progress,
             settings=self.job.settings,
             precision=self.precision,
-            base=self.job.base,
             data_hash=self.job.data_hash,
         )
         return Saved(step=self.progress.step, epoch=self.epoch, path=str(folder), is_adapter=False)
 
     def save_adapter(self, folder: Path) -> Saved:
-        write_folder(folder, adapter_files(self.model, self.job.settings, self.job.base))
+        write_folder(folder, model_files(self.model, self.job.settings, self.job.base))
         return Saved(step=self.progress.step, epoch=self.epoch, path=str(folder), is_adapter=True)
 
     def finished(self) -> Finished:
@@ -247,8 +247,7 @@ class Run:
 
     def release(self) -> None:
         """Free the weights now: the model holds cycles that would keep them for a while."""
-        self.model = self.optimizer = None
-        self.parameters = []
+        self.model = self.optimizer = self.trainable = None
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

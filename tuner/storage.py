@@ -10,15 +10,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from tuner.errors import CheckpointError, StorageError
 
 MANIFEST = "manifest.json"
 
+Content = bytes | Callable[[Path], None]
+"""What a file will hold; or, where that is large, a function that writes it to a path."""
 
-def write_folder(folder: Path, files: Mapping[str, bytes], *, manifest: bool = False) -> None:
+
+def write_folder(folder: Path, files: Mapping[str, Content], *, manifest: bool = False) -> None:
     """Write `files` as `folder`, or raise StorageError and leave nothing behind."""
     partial = folder.with_name(f".{folder.name}.partial")
     try:
@@ -27,32 +32,32 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, manifest: bool = F
         for name, content in files.items():
             _write_durably(partial / name, content)
         if manifest:
-            _write_durably(partial / MANIFEST, _manifest(files))
+            _write_durably(partial / MANIFEST, _manifest(partial, files))
         _sync(partial)
         partial.rename(folder)
         _sync(folder.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise StorageError(
-            f"{folder} could not be saved: {error.strerror}. "
+            f"{folder} could not be saved: {reason}. "
             "Free some space or choose another folder; what was saved before is intact."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_folder(folder: Path) -> dict[str, bytes]:
-    """The files of a folder with a manifest; CheckpointError if one is missing or changed."""
+def check_folder(folder: Path) -> None:
+    """CheckpointError if a file of a folder with a manifest is missing or changed."""
     try:
-        hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
-        files = {name: (folder / name).read_bytes() for name in hashes}
+        hashes = dict(json.loads((folder / MANIFEST).read_bytes())["sha256"])
+        found = {name: _hash(folder / name) for name in hashes}
     except (OSError, ValueError, KeyError, TypeError):
         raise CheckpointError(
             f"{folder} is not a complete checkpoint. Resume from an earlier one."
         ) from None
-    for name, content in files.items():
-        if hashlib.sha256(content).hexdigest() != hashes[name]:
+    for name, digest in found.items():
+        if digest != hashes[name]:
             raise CheckpointError(f"{folder / name} is damaged. Resume from an earlier checkpoint.")
-    return files
 
 
 def check_free(folder: Path) -> None:
@@ -61,15 +66,22 @@ def check_free(folder: Path) -> None:
         raise StorageError(f"{folder} exists already. Choose a new folder or remove this one.")
 
 
-def _manifest(files: Mapping[str, bytes]) -> bytes:
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+def _manifest(folder: Path, names: Iterable[str]) -> bytes:
+    hashes = {name: _hash(folder / name) for name in names}
     return json.dumps({"sha256": hashes}, indent=2).encode()
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_durably(path: Path, content: Content) -> None:
+    if callable(content):
+        content(path)
+    else:
+        path.write_bytes(content)
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
