@@ -49,6 +49,10 @@ class ModelFacts:
     """Rows plus columns of the attention's matrices, which times the rank is an adapter's size."""
     mlp_sides: int
     """The same for the other matrices in the layers."""
+    linear_count: int
+    """Those matrices, of all layers."""
+    linear_parameters: int
+    """The weights in them, which is what quantising makes smaller."""
     context_length_tokens: int
     vocabulary_size: int
     stored_precision: str
@@ -83,6 +87,8 @@ def read_facts(folder: Path) -> ModelFacts:
             key_value_size=_number(config, "num_key_value_heads", otherwise=heads) * head_size,
             attention_sides=weights.attention_sides,
             mlp_sides=weights.mlp_sides,
+            linear_count=weights.linear_count,
+            linear_parameters=weights.linear_parameters,
             context_length_tokens=_number(config, "max_position_embeddings", "n_positions"),
             vocabulary_size=_number(config, "vocab_size"),
             stored_precision=weights.precision,
@@ -126,12 +132,14 @@ class _Weights:
     """The one most of them are stored in."""
     attention_sides: int
     mlp_sides: int
+    linear_count: int
+    linear_parameters: int
 
 
 def _read_weights(folder: Path) -> _Weights:
     """What the headers of the weight files say."""
     parameters: dict[str, int] = {}
-    sides = {"attention": 0, "mlp": 0}
+    linear: dict[str, list[int]] = {}
     for path in weight_files(folder):
         try:
             with safe_open(path, framework="numpy") as file:
@@ -140,16 +148,19 @@ def _read_weights(folder: Path) -> _Weights:
                     precision, shape = tensor.get_dtype(), tensor.get_shape()
                     parameters[precision] = parameters.get(precision, 0) + math.prod(shape)
                     if len(shape) == 2 and not _NOT_ADAPTED.search(name):
-                        sides["attention" if _ATTENTION.search(name) else "mlp"] += sum(shape)
+                        linear[name] = shape
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{path} is damaged: {error}. Fetch the model again.") from None
     if not parameters:
         raise ModelError(f"{folder} holds no weights. Fetch the model again.")
+    attention = {name for name in linear if _ATTENTION.search(name)}
     return _Weights(
         parameters=sum(parameters.values()),
         precision=max(parameters, key=lambda name: parameters[name]),
-        attention_sides=sides["attention"],
-        mlp_sides=sides["mlp"],
+        attention_sides=sum(map(sum, (linear[name] for name in attention))),
+        mlp_sides=sum(map(sum, (linear[name] for name in linear.keys() - attention))),
+        linear_count=len(linear),
+        linear_parameters=sum(map(math.prod, linear.values())),
     )
 
 
