@@ -68,6 +68,17 @@ class Footprint:
     def gradient_bytes(self) -> float:
         return self.trained_weights * FLOAT32_BYTES
 
+    @cached_property
+    def head_gradient_bytes(self) -> float:
+        """The gradient that is there first and longest: that of the head, where it is trained."""
+        if self.settings.uses_adapter:
+            return 0
+        return self.facts.vocabulary_size * self.facts.hidden_size * FLOAT32_BYTES
+
+    def loading_bytes(self, device: str) -> float:
+        """Held while the model is read: its weights, and on a processor the file they come from."""
+        return self.weight_bytes + (self.facts.size_bytes if device == "cpu" else 0)
+
     @property
     def number_bytes(self) -> int:
         return NUMBER_BYTES[self.precision]
