@@ -8,6 +8,7 @@ small. Loops within loops can still take long; who cannot wait renders in a proc
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from functools import cache
 from typing import Any, NoReturn
@@ -20,6 +21,32 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tuner.errors import ModelError
+
+PLAIN_TEMPLATE_NAME = "plain"
+PLAIN_TEMPLATE = """\
+{%- if bos_token is defined and bos_token != eos_token %}{{ bos_token }}{% endif %}
+{%- for message in messages %}
+{%- if message['role'] == 'assistant' %}
+{{- 'Assistant:\\n' + message['content'] + eos_token + '\\n\\n' }}
+{%- else %}
+{{- message['role'] | capitalize + ':\\n' + message['content'] + '\\n\\n' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}
+"""
+"""For base models that bring no chat template. Each turn is its role and a colon on one line, then
+its text, then an empty line; the assistant's text ends with the tokenizer's end of text:
+
+    User:
+    What follows 41?
+
+    Assistant:
+    42<|endoftext|>
+
+No token is needed that a tokenizer might lack. Stored with what is tuned on it, like any other."""
+
+_TOKEN_NAME = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_turn>")
+"""Texts that are written to be one token each, in the templates of today's families."""
 
 _FACTOR_LIMIT = 10**18
 _BASE_LIMIT, _EXPONENT_LIMIT = 10**9, 64
@@ -108,6 +135,11 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
     return environment
+
+
+def written_tokens(text: str) -> list[str]:
+    """What in a rendered conversation looks like the names of tokens."""
+    return _TOKEN_NAME.findall(text)
 
 
 @cache

@@ -7,30 +7,31 @@ in jinja2's sandbox. Knows nothing of weights.
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from jinja2 import TemplateError
 from jinja2.exceptions import SecurityError
-from tokenizers import Tokenizer, processors
+from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from tuner.chat_template import compile_template
+from tuner.chat_template import PLAIN_TEMPLATE, compile_template, written_tokens
 from tuner.errors import ExampleError, ModelError
 from tuner.examples import Example, Message
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "generation_config.json",
+from tuner.tokenizer_files import (
+    TEMPLATE_FILE,
+    TOKENIZER_FILES,
+    generation_ends,
+    read_json,
+    read_template,
+    read_tokenizer,
+    special_tokens,
 )
-"""What must lie beside an adapter for it to be used unchanged later (those that exist)."""
+
+__all__ = ["TOKENIZER_FILES", "ChatEncoder", "Encoded", "TextStream", "read_json"]
 
 _PROBE = (Message("user", "probe question"), Message("assistant", "probe answer"))
 
@@ -49,20 +50,59 @@ class Encoded:
 class ChatEncoder:
     """A base model's tokenizer and chat template."""
 
-    def __init__(self, tokenizer: Tokenizer, template: str, special_tokens: dict[str, str]) -> None:
-        self._tokenizer = tokenizer
-        self._template = compile_template(template)
-        self._special_tokens = special_tokens
-        self._generation_ends: frozenset[int] = frozenset()
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: str | None,
+        named_tokens: dict[str, str],
+        ends: frozenset[int] = frozenset(),
+        folder: Path | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.uses_plain_template = template is None
+        """The model brought no chat template, so PLAIN_TEMPLATE is used and stored."""
+        self.template_text = PLAIN_TEMPLATE if template is None else template
+        self._template = compile_template(self.template_text)
+        self._special_tokens = named_tokens
+        self._generation_ends = ends
+        self._folder = folder
 
     @classmethod
     def load(cls, folder: Path) -> ChatEncoder:
         """The encoder of a model folder; ModelError names the file that is missing or broken."""
         config = read_json(folder / "tokenizer_config.json")
-        tokenizer = _read_tokenizer(folder / "tokenizer.json")
-        encoder = cls(tokenizer, _read_template(folder, config), _special_tokens(config))
-        encoder._add_generation_ends(folder / "generation_config.json")
-        return encoder
+        tokenizer = read_tokenizer(folder / "tokenizer.json")
+        template = read_template(folder, config)
+        named = special_tokens(folder, config)
+        if template is None and tokenizer.token_to_id(named.get("eos_token", "")) is None:
+            raise ModelError(
+                f"{folder} has no chat template and its tokenizer no end of text, with which an "
+                "answer could end. Choose a model made for chat."
+            )
+        return cls(tokenizer, template, named, generation_ends(folder), folder)
+
+    def files(self) -> dict[str, bytes]:
+        """What must lie beside a tuned model for it to be read and asked exactly as it was tuned.
+
+        The tokenizer's files as they are, and the chat template that was used, as a file that
+        goes before any other template, for us and for transformers.
+        """
+        paths = (self._folder / name for name in TOKENIZER_FILES) if self._folder else ()
+        files = {path.name: path.read_bytes() for path in paths if path.exists()}
+        return {**files, TEMPLATE_FILE: self.template_text.encode()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """One for all encoders that make the same tokens of the same conversations."""
+        digest = hashlib.sha256()
+        parts = (
+            self.tokenizer.to_str(),
+            self.template_text,
+            repr(sorted(self._special_tokens.items())),
+        )
+        for part in parts:
+            digest.update(hashlib.sha256(part.encode()).digest())
+        return digest.hexdigest()
 
     def render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
         """The conversation as the one text the model reads."""
@@ -89,37 +129,59 @@ class ChatEncoder:
                 "Change its turns, or use another base model.",
             ) from None
 
-    def encode_example(self, example: Example) -> Encoded:
-        """Ids of the whole conversation; trained are the assistant's turns with their end."""
+    def encode_example(self, example: Example, trained_on: str = "answers") -> Encoded:
+        """Ids of the whole conversation, and which of them are to be learned.
+
+        "answers": every turn of the assistant with its end; "last answer": the last of them;
+        "everything": all tokens but the first, which follows nothing.
+        """
         text = self.render(example.messages, generation_prompt=False)
-        spans = list(self._answer_spans(text, example.messages))
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        # A token that begins before the answer belongs to the prompt: the model never says it.
-        trained = [
-            any(start <= token_start < end for start, end in spans)
-            for token_start, _ in encoding.offsets
-        ]
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        if trained_on == "everything":
+            trained = [index > 0 for index in range(len(encoding.ids))]
+        else:
+            spans = self._spans(text, example.messages, trained_on, encoding)
+            # A token that begins before the answer belongs to the prompt: the model never says it.
+            trained = [
+                any(start <= token_start < end for start, end in spans)
+                for token_start, _ in encoding.offsets
+            ]
         if not any(trained):
             raise ExampleError("No token of this example would be learned.", "Lengthen the answer.")
         return Encoded(encoding.ids, trained)
 
+    def trained_spans(
+        self, text: str, messages: Sequence[Message], trained_on: str = "answers"
+    ) -> list[tuple[int, int]]:
+        """Where in the rendered conversation stands what is to be learned."""
+        if trained_on == "everything":
+            return [(0, len(text))]
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return self._spans(text, messages, trained_on, encoding)
+
+    def _spans(
+        self, text: str, messages: Sequence[Message], trained_on: str, encoding: Encoding
+    ) -> list[tuple[int, int]]:
+        spans = list(self._answer_spans(text, messages, encoding))
+        return spans[-1:] if trained_on == "last answer" else spans
+
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Ids up to where the assistant begins to speak."""
         text = self.render(messages, generation_prompt=True)
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
     def text_stream(self) -> TextStream:
         """A decoder for one answer, fed token by token."""
-        return TextStream(self._tokenizer, skip_special_tokens=True)
+        return TextStream(self.tokenizer, skip_special_tokens=True)
 
     def pieces(self, encoded: Encoded) -> list[tuple[str, bool]]:
         """The text of each token, special ones too; a character split over tokens comes whole."""
-        stream = TextStream(self._tokenizer, skip_special_tokens=False)
+        stream = TextStream(self.tokenizer, skip_special_tokens=False)
         texts = [stream.feed(token) for token in encoded.ids]
         return [
             (text, trained) for text, trained in zip(texts, encoded.trained, strict=True) if text
@@ -128,35 +190,60 @@ class ChatEncoder:
     @cached_property
     def end_ids(self) -> frozenset[int]:
         """Tokens that end an answer: the tokenizer's own end and the template's end of turn."""
-        ids = {self._tokenizer.token_to_id(self._special_tokens.get("eos_token", ""))}
-        ids.update(self._generation_ends)
-        text = self.render(_PROBE, generation_prompt=False)
-        (_, end), *_ = self._answer_spans(text, _PROBE)
-        offsets_and_ids = self._special_token_offsets(text)
-        ids.update(token for _, token_end, token in offsets_and_ids if token_end == end)
+        ids = {self.tokenizer.token_to_id(self._special_tokens.get("eos_token", ""))}
+        ids.update(self._generation_ends, self._probed_ends)
         return frozenset(token for token in ids if token is not None)
+
+    @cached_property
+    def _probed_ends(self) -> frozenset[int]:
+        """The special token that the template writes after an answer, if it writes one."""
+        text = self.render(_PROBE, generation_prompt=False)
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        (_, end), *_ = self._answer_spans(text, _PROBE, encoding)
+        specials = self._special_token_offsets(encoding)
+        return frozenset(token for _, token_end, token in specials if token_end == end)
+
+    def check_for_tuning(self) -> None:
+        """ModelError if the tokenizer lacks what the template needs; then no model could learn it.
+
+        A template made for another tokenizer writes names of tokens that this one takes for
+        ordinary text, and the model would never learn to end an answer.
+        """
+        try:
+            text = self.render(_PROBE, generation_prompt=False)
+            ends = self._probed_ends
+        except ExampleError:
+            return  # it wants other turns than ours; the examples will show
+        missing = [
+            name for name in written_tokens(text) if self.tokenizer.token_to_id(name) is None
+        ]
+        if missing:
+            raise ModelError(
+                f"The chat template writes {missing[0]}, but the tokenizer has no such token. "
+                "Fetch the model again, or choose one whose tokenizer and template fit together."
+            )
+        if not ends:
+            raise ModelError(
+                "The chat template writes no token after an answer, so the model could not learn "
+                "where to end. Choose a model made for chat."
+            )
 
     @cached_property
     def pad_id(self) -> int:
         """The padding token, or any end token where the model has none: padding is masked."""
-        pad = self._tokenizer.token_to_id(self._special_tokens.get("pad_token", ""))
+        pad = self.tokenizer.token_to_id(self._special_tokens.get("pad_token", ""))
         return pad if pad is not None else min(self.end_ids, default=0)
 
     @property
     def vocabulary_size(self) -> int:
-        size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        size: int = self.tokenizer.get_vocab_size(with_added_tokens=True)
         return size
 
-    def _add_generation_ends(self, path: Path) -> None:
-        if not path.exists():
-            return
-        ends = read_json(path).get("eos_token_id")
-        listed = ends if isinstance(ends, list) else [ends]
-        self._generation_ends = frozenset(end for end in listed if isinstance(end, int))
-
-    def _answer_spans(self, text: str, messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
+    def _answer_spans(
+        self, text: str, messages: Sequence[Message], encoding: Encoding
+    ) -> Iterator[tuple[int, int]]:
         """Where in the rendered text each assistant turn stands, with its end-of-turn token."""
-        special = self._special_token_offsets(text)
+        special = self._special_token_offsets(encoding)
         cursor = 0
         for index, message in enumerate(messages):
             if message.role != "assistant":
@@ -176,8 +263,7 @@ class ChatEncoder:
             cursor = next((end for begin, end, _ in special if begin >= content_end), content_end)
             yield start, cursor
 
-    def _special_token_offsets(self, text: str) -> list[tuple[int, int, int]]:
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+    def _special_token_offsets(self, encoding: Encoding) -> list[tuple[int, int, int]]:
         return [
             (start, end, token)
             for (start, end), token in zip(encoding.offsets, encoding.ids, strict=True)
@@ -186,7 +272,7 @@ class ChatEncoder:
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:
-        added = self._tokenizer.get_added_tokens_decoder()
+        added = self.tokenizer.get_added_tokens_decoder()
         return frozenset(token for token, about in added.items() if about.special)
 
 
@@ -201,65 +287,6 @@ class TextStream:
         """The text that this token completes; empty while a character is unfinished."""
         text: str | None = self._stream.step(self._tokenizer, token)
         return text or ""
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder; ModelError says what is wrong with the file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} has no {path.name}: it is not a complete model.") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}. Fetch the model again.") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} is not a JSON object. Fetch the model again.")
-    return value
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    if not path.exists():
-        raise ModelError(f"{path.parent} has no {path.name}: it is not a complete model.")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers package raises nothing narrower
-        raise ModelError(f"{path} cannot be read: {error}. Fetch the model again.") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    # Post-processors add tokens that the template already writes, and may trim the offsets.
-    tokenizer.post_processor = processors.Sequence([])
-    return tokenizer
-
-
-def _read_template(folder: Path, config: dict[str, Any]) -> str:
-    path = folder / "chat_template.jinja"
-    if path.exists():
-        return _read_text(path)
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        named = (item for item in template if isinstance(item, dict))
-        template = next(
-            (item.get("template") for item in named if item.get("name") == "default"), None
-        )
-    if not isinstance(template, str):
-        raise ModelError(f"{folder} has no chat template. Choose a model made for chat.")
-    return template
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be read: {error}. Fetch the model again.") from None
-
-
-def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
-    tokens = {}
-    for name in ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token"):
-        value = config.get(name)
-        text = value.get("content") if isinstance(value, dict) else value
-        if isinstance(text, str):
-            tokens[name] = text
-    return tokens
 
 
 def _find_content(text: str, content: str, cursor: int) -> tuple[int, int] | None:
