@@ -1,55 +1,90 @@
-"""Lay the examples of one step out as tensors: packed into one row, or padded to the longest.
+"""Lay examples out as tensors: packed without padding, or padded to the longest.
 
-Packed: what all examples begin with (often a system prompt) is computed once, then each example's
-rest follows; a mask keeps them from seeing each other. The results are those of the padded layout,
-without its waste. Knows token ids, not texts, and nothing of models.
+Packed: what all examples begin with (often a system prompt) stands once, then each example's rest
+follows; tiles say which rows may see which. The results are those of the padded layout, without its
+waste. Knows token ids, not texts, and nothing of models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from tuner.encode import Encoded
+from tuner.fast.attention import Tile
 
-PACKED_TOKENS_LIMIT = 4096
-"""The mask of a packed row grows with the square of its length."""
+Layout = TypeVar("Layout", "Batch", "Pack")
+
+TILE_ROWS = 128
+"""Rows of one tile: enough for full speed of the matrix products, few enough to waste little."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Input of a forward pass, and which of its outputs are to say what."""
+    """Padded: one row of tokens per example."""
 
     ids: Tensor  # (rows, length)
     positions: Tensor  # (rows, length)
-    mask: Tensor  # padded: (rows, length); packed: (1, 1, length, length), True where seen
+    mask: Tensor  # (rows, length), 1 where a token is real
     columns: Tensor  # (columns,) the positions at which logits are needed
     picked: Tensor  # (answers,) which of rows x columns predict an answer token
     targets: Tensor  # (answers,) the answer tokens
-    real_tokens: int
+    owners: Tensor  # (answers,) the example of each
 
     def to(self, device: torch.device) -> Batch:
-        if device.type == "cpu":
-            return self
-        return Batch(
-            ids=self.ids.to(device),
-            positions=self.positions.to(device),
-            mask=self.mask.to(device),
-            columns=self.columns.to(device),
-            picked=self.picked.to(device),
-            targets=self.targets.to(device),
-            real_tokens=self.real_tokens,
-        )
+        return self if device.type == "cpu" else _moved(self, device)
 
 
-def make_batch(examples: Sequence[Encoded], *, pad_id: int, packing: bool) -> Batch:
-    if packing and sum(map(len, examples)) <= PACKED_TOKENS_LIMIT:
-        return packed_batch(examples)
-    return padded_batch(examples, pad_id)
+@dataclass(frozen=True)
+class Pack:
+    """Packed: one long row of tokens."""
+
+    ids: Tensor  # (length,)
+    positions: Tensor  # (length,)
+    predicting: Tensor  # (answers,) the rows at which logits are needed
+    targets: Tensor  # (answers,) the answer tokens
+    owners: Tensor  # (answers,) the example of each
+    shared: int
+    """So many first rows are seen by all."""
+    lengths: tuple[int, ...]
+    """Rows of each example after the shared ones."""
+
+    def to(self, device: torch.device) -> Pack:
+        return self if device.type == "cpu" else _moved(self, device)
+
+    def tiles(self, dtype: torch.dtype) -> list[Tile]:
+        """What each row may see, for scores of this type."""
+        rows = Rows(dtype, self.ids.device)
+        own = _long_tiles(0, self.shared, 0, rows)
+        return [*own, *_example_tiles(self.lengths, self.shared, rows)]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Makes the masks of tiles, of one type on one device."""
+
+    dtype: torch.dtype
+    device: torch.device
+
+    def causal(self, count: int) -> Tensor:
+        """Each row sees itself and those before it."""
+        hidden = torch.ones(count, count, dtype=torch.bool, device=self.device).triu(1)
+        return self._additive(hidden)
+
+    def causal_each(self, lengths: Sequence[int]) -> Tensor:
+        """The same within each of several examples, which do not see each other."""
+        owners = torch.repeat_interleave(torch.tensor(lengths)).to(self.device)
+        hidden = owners[:, None] != owners[None, :]
+        return self._additive(hidden | torch.ones_like(hidden).triu(1))
+
+    def _additive(self, hidden: Tensor) -> Tensor:
+        zeros = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
+        return zeros.masked_fill_(hidden, float("-inf"))
 
 
 def padded_batch(examples: Sequence[Encoded], pad_id: int) -> Batch:
@@ -67,48 +102,81 @@ def padded_batch(examples: Sequence[Encoded], pad_id: int) -> Batch:
     chosen = targets[:, columns].flatten()
     picked = (chosen != -100).nonzero().flatten()
     positions = torch.arange(length).expand(len(examples), length)
-    real_tokens = sum(map(len, examples))
-    return Batch(ids, positions, mask, columns, picked, chosen[picked], real_tokens)
+    owners = picked // len(columns)
+    return Batch(ids, positions, mask, columns, picked, chosen[picked], owners)
 
 
-def packed_batch(examples: Sequence[Encoded]) -> Batch:
+def packed_batch(examples: Sequence[Encoded]) -> Pack:
     """One row: the shared beginning once, then the rest of each example."""
     shared = shared_length(examples)
-    ids, positions, owners = list(examples[0].ids[:shared]), list(range(shared)), [-1] * shared
-    columns: list[int] = []
+    ids, positions = list(examples[0].ids[:shared]), list(range(shared))
+    predicting: list[int] = []
     targets: list[int] = []
+    owners: list[int] = []
     for owner, example in enumerate(examples):
         offset = len(ids) - shared
         ids += example.ids[shared:]
         positions += range(shared, len(example))
-        owners += [owner] * (len(example) - shared)
         for index, token in _answers(example):
-            columns.append(offset + index - 1)
+            predicting.append(offset + index - 1)
             targets.append(token)
-    return Batch(
-        ids=torch.tensor([ids]),
-        positions=torch.tensor([positions]),
-        mask=_packed_mask(torch.tensor(owners)),
-        columns=torch.tensor(columns),
-        picked=torch.arange(len(columns)),
+            owners.append(owner)
+    return Pack(
+        ids=torch.tensor(ids),
+        positions=torch.tensor(positions),
+        predicting=torch.tensor(predicting),
         targets=torch.tensor(targets),
-        real_tokens=sum(map(len, examples)),
+        owners=torch.tensor(owners),
+        shared=shared,
+        lengths=tuple(len(example) - shared for example in examples),
     )
 
 
 def shared_length(examples: Sequence[Encoded]) -> int:
     """How many first tokens all examples share, short of those that predict an answer."""
+    if len(examples) == 1:
+        return 0
     first_answers = (example.trained.index(True) - 1 for example in examples)
     columns = zip(*(example.ids for example in examples), strict=False)
     same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-    return min(same, *first_answers, *(len(example) - 1 for example in examples))
+    return max(0, min(same, *first_answers, *(len(example) - 1 for example in examples)))
 
 
-def _packed_mask(owners: Tensor) -> Tensor:
-    same_owner = owners[:, None] == owners[None, :]
-    shared = owners[None, :] == -1
-    causal = torch.ones(len(owners), len(owners), dtype=torch.bool).tril()
-    return ((same_owner | shared) & causal)[None, None]
+def micro_batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Places of neighbouring examples with at most `limit` tokens together; at least one each."""
+    group: list[int] = []
+    tokens = 0
+    for place, length in enumerate(lengths):
+        if group and tokens + length > limit:
+            yield group
+            group, tokens = [], 0
+        group.append(place)
+        tokens += length
+    yield group
+
+
+def _example_tiles(lengths: Sequence[int], shared: int, rows: Rows) -> Iterator[Tile]:
+    start = shared
+    for group in micro_batches(lengths, TILE_ROWS):
+        sizes = [lengths[place] for place in group]
+        if len(group) == 1:
+            yield from _long_tiles(start, sizes[0], shared, rows)
+        else:
+            place = slice(start, start + sum(sizes))
+            yield Tile(place, shared, place, rows.causal_each(sizes))
+        start += sum(sizes)
+
+
+def _long_tiles(start: int, length: int, shared: int, rows: Rows) -> Iterator[Tile]:
+    """One example in portions of rows; each sees the example up to its own end."""
+    for first in range(start, start + length, TILE_ROWS):
+        end = min(first + TILE_ROWS, start + length)
+        yield Tile(slice(first, end), shared, slice(start, end), rows.causal(end - first))
+
+
+def _moved(layout: Layout, device: torch.device) -> Layout:
+    tensors = {name: value for name, value in vars(layout).items() if isinstance(value, Tensor)}
+    return replace(layout, **{name: value.to(device) for name, value in tensors.items()})
 
 
 def _answers(example: Encoded) -> list[tuple[int, int]]:

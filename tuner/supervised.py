@@ -1,76 +1,144 @@
 """The supervised objective: make the model say the answers it is shown.
 
-Knows how a batch's loss comes from a model's logits; not how weights change, nor when.
+Knows how a batch's loss comes from a model, in portions that fit into memory; not how weights
+change, nor when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from tuner.batch import make_batch
+from tuner.batch import micro_batches, packed_batch, padded_batch
+from tuner.encode import Encoded
 from tuner.encoded import EncodedExamples
+from tuner.fast.head import token_losses
+from tuner.fast.model import FastDecoder
 
-_EVALUATION_TOKENS = 1024
+
+@dataclass(frozen=True)
+class BatchLoss:
+    """What one pass over some examples gave."""
+
+    total: float
+    """Summed over the answer tokens."""
+    answers: int
+    """Answer tokens."""
+    correct: int
+    """Answer tokens that the model would have said itself."""
+    tokens: int
+    """All tokens of the examples, without padding."""
+    per_example: tuple[float, ...]
+    """Mean loss over each example's answer tokens."""
+
+    @property
+    def mean(self) -> float:
+        """Averaged over answer tokens, not answers: those of a short one must not weigh more."""
+        return self.total / self.answers
 
 
 class Supervised:
-    """Cross-entropy over answer tokens."""
+    """Cross-entropy over answer tokens of a sequence of examples."""
 
-    def __init__(self, examples: EncodedExamples, *, pad_id: int, packing: bool) -> None:
+    def __init__(
+        self,
+        examples: EncodedExamples,
+        *,
+        pad_id: int,
+        micro_batch_tokens: int,
+        decoder: FastDecoder | None = None,
+    ) -> None:
+        """With a `decoder` examples are packed and take the fast path, else they are padded."""
         self._examples = examples
         self._pad_id = pad_id
-        self._packing = packing
+        self._limit = micro_batch_tokens
+        self._decoder = decoder
 
-    def loss(self, model: Any, indices: Sequence[int]) -> tuple[Tensor, int, int]:
-        """(summed loss, answer tokens, tokens) of the examples with these indices."""
+    def step(self, model: Any, indices: Sequence[int]) -> BatchLoss:
+        """Add the gradient of the mean loss over these examples to the trained weights'."""
         examples = [self._examples[index] for index in indices]
-        batch = make_batch(examples, pad_id=self._pad_id, packing=self._packing).to(model.device)
-        mask = _additive(batch.mask, model.dtype) if batch.mask.dim() == 4 else batch.mask
+        answers = sum(_answer_count(example) for example in examples)
+        parts = []
+        for part in self._portions(examples):
+            losses, correct, owners = self._losses(model, part)
+            torch.autograd.backward(losses.sum() / answers)
+            parts.append(_summed(part, losses, correct, owners))
+        return _joined(parts)
+
+    @torch.no_grad()
+    def evaluate(self, model: Any, moved: Callable[[], None]) -> BatchLoss:
+        """The loss of all examples, in an order of this method's own.
+
+        `moved` is called after every portion, and what it raises is let through.
+        """
+        order = sorted(range(len(self._examples)), key=lambda at: len(self._examples[at]))
+        parts = []
+        for part in self._portions([self._examples[index] for index in order]):
+            parts.append(_summed(part, *self._losses(model, part)))
+            moved()
+        return _joined(parts)
+
+    def _portions(self, examples: Sequence[Encoded]) -> Iterable[list[Encoded]]:
+        lengths = [len(example) for example in examples]
+        for places in micro_batches(lengths, self._limit):
+            yield [examples[place] for place in places]
+
+    def _losses(self, model: Any, examples: Sequence[Encoded]) -> tuple[Tensor, Tensor, Tensor]:
+        """(loss, whether it would have been said, its example) of each answer token."""
+        if self._decoder is None:
+            return self._padded_losses(model, examples)
+        pack = packed_batch(examples).to(model.device)
+        losses, correct = token_losses(self._decoder(pack), self._decoder.head_weight, pack.targets)
+        return losses, correct, pack.owners
+
+    def _padded_losses(
+        self, model: Any, examples: Sequence[Encoded]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        batch = padded_batch(examples, self._pad_id).to(model.device)
         # The head, a large part of a small model, is computed only where an answer is predicted.
         logits = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
-            attention_mask=mask,
+            attention_mask=batch.mask,
             logits_to_keep=batch.columns,
             use_cache=False,
         ).logits
         logits = logits.flatten(0, 1)[batch.picked].float()
-        total = cross_entropy(logits, batch.targets, reduction="sum")
-        return total, len(batch.targets), batch.real_tokens
-
-    @torch.no_grad()
-    def mean_loss(self, model: Any, moved: Callable[[], None]) -> float:
-        """Averaged over answer tokens, not answers: those of a short one must not weigh more.
-
-        `moved` is called after every group of examples, and what it raises is let through.
-        """
-        total, count = 0.0, 0
-        for group in self._evaluation_groups():
-            group_loss, group_count, _ = self.loss(model, group)
-            total += group_loss.item()
-            count += group_count
-            moved()
-        return total / count
-
-    def _evaluation_groups(self) -> list[list[int]]:
-        """All examples, alike lengths together, as many at once as the token budget allows."""
-        groups: list[list[int]] = [[]]
-        tokens = 0
-        for index in sorted(range(len(self._examples)), key=lambda at: len(self._examples[at])):
-            tokens += len(self._examples[index])
-            if groups[-1] and tokens > _EVALUATION_TOKENS:
-                groups.append([])
-                tokens = len(self._examples[index])
-            groups[-1].append(index)
-        return groups
+        losses = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none")
+        return losses, logits.argmax(dim=-1) == batch.targets, batch.owners
 
 
-def _additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
-        ~seen, torch.finfo(dtype).min
+def _answer_count(example: Encoded) -> int:
+    """Trained tokens, but for a first one, which follows nothing."""
+    return sum(example.trained) - example.trained[0]
+
+
+def _summed(
+    examples: Sequence[Encoded], losses: Tensor, correct: Tensor, owners: Tensor
+) -> BatchLoss:
+    losses = losses.detach().float()
+    sums = losses.new_zeros(len(examples)).index_add_(0, owners, losses)
+    counts = [max(1, _answer_count(example)) for example in examples]
+    return BatchLoss(
+        total=losses.sum().item(),
+        answers=len(losses),
+        correct=int(correct.sum().item()),
+        tokens=sum(map(len, examples)),
+        per_example=tuple(
+            total / count for total, count in zip(sums.tolist(), counts, strict=True)
+        ),
+    )
+
+
+def _joined(parts: Sequence[BatchLoss]) -> BatchLoss:
+    return BatchLoss(
+        total=sum(part.total for part in parts),
+        answers=sum(part.answers for part in parts),
+        correct=sum(part.correct for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        per_example=tuple(loss for part in parts for loss in part.per_example),
     )
