@@ -32,6 +32,8 @@ class Footprint:
     """float32 or bfloat16."""
     layout: str
     """packed or padded, as in `events.Started`."""
+    keeps_best: bool = False
+    """Whether a copy of the adapter at its best evaluation is held; a whole model's is on disk."""
 
     @cached_property
     def weight_bytes(self) -> float:
@@ -62,6 +64,7 @@ class Footprint:
         copies = _OPTIMISER_NUMBERS
         if self.settings.uses_adapter or self.precision != "float32":
             copies += 1
+        copies += self.keeps_best and self.settings.uses_adapter
         return copies * self.trained_weights * FLOAT32_BYTES
 
     @cached_property

@@ -6,11 +6,13 @@ is scaled by what a few steps really held on this machine. Measures nothing itse
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tuner.convert import ModelFacts
 from tuner.errors import SettingsError
+from tuner.families import layout
 from tuner.footprint import Footprint
 from tuner.settings import TuningSettings
 from tuner.workload import Workload
@@ -93,6 +95,18 @@ class MemoryPlan:
     activation_checkpointing: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What is known of a job's examples, or of a sample of them, in tokens."""
+
+    lengths: Sequence[int]
+    shared_tokens: float = 0
+    """What all of them begin with."""
+    answer_share: float = 1
+    """Share of the tokens that are learned."""
+    has_validation: bool = False
+
+
 def predict_peak_bytes(
     footprint: Footprint,
     workload: Workload,
@@ -119,12 +133,28 @@ def predict_peak_bytes(
 
 
 def plan_memory(
-    footprint: Footprint,
-    workload: Workload,
+    facts: ModelFacts,
+    settings: TuningSettings,
+    sizes: Sizes,
     calibration: MemoryCalibration,
     available_bytes: int,
 ) -> MemoryPlan:
     """The fastest choice that fits comfortably, else the one that holds least."""
+    way = layout(facts.family, settings)
+    footprint = Footprint(
+        facts=facts,
+        settings=settings,
+        precision=calibration.precision if settings.precision == "auto" else settings.precision,
+        layout=way,
+        keeps_best=sizes.has_validation and settings.final_model == "best",
+    )
+    workload = Workload.of(
+        sizes.lengths,
+        settings,
+        layout=way,
+        shared_tokens=sizes.shared_tokens,
+        answer_share=sizes.answer_share,
+    )
     tried = []
     for checkpointed, tokens in _choices(footprint.settings, calibration.device):
         peak = predict_peak_bytes(

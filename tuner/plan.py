@@ -65,7 +65,7 @@ def learning_rate_at(step: int, steps: int, settings: TuningSettings, peak: floa
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How fast one machine tunes one base model, as measured on it."""
+    """How fast one machine tunes one base model with an adapter, as measured on it."""
 
     start_seconds: float
     """From the call to the first step: reading the model and putting the adapter on."""
@@ -78,6 +78,8 @@ class Timing:
     """One checkpoint, or the finished adapter."""
     shared_tokens: float
     """What all examples begin with by the chat template, where it is computed once per step."""
+    answer_seconds_per_token: float = 0
+    """The fixed prompts answered side by side, for each token of the longest answer."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,9 +87,21 @@ class Timing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Timing:
         try:
-            return cls(**{name: float(value) for name, value in values.items()})
+            numbers = {name: float(value) for name, value in values.items() if name != "memory"}
+            return cls(**numbers)
         except (TypeError, ValueError) as error:
-            raise SettingsError(f"Not a timing: {error}. Measure this machine again.") from error
+            raise SettingsError(f"Not a timing: {error}. Measure this machine again.") from None
+
+
+_FULL_TUNING_FACTOR = 6 / 4
+"""Multiplications per weight and token: two forward, two for the gradient of what comes in, and
+two more for the gradient of the weight itself, which a frozen base does without."""
+_QUANTISED_FACTOR = 1.2
+"""Unpacking four-bit weights in each of the passes."""
+_CHECKPOINTING_FACTOR = 1.37
+"""The forward pass once more, attention included, for models of this kind."""
+_PROBE_TOKENS = 48
+"""The longest answer to a fixed prompt."""
 
 
 def estimate_seconds(
@@ -95,14 +109,36 @@ def estimate_seconds(
     lengths: Sequence[int],
     settings: TuningSettings,
     validation_lengths: Sequence[int] = (),
+    *,
+    checkpointed: bool = False,
+    longest_answer: int = _PROBE_TOKENS,
 ) -> float:
     """Seconds the whole job will take: start, steps, evaluations and saving."""
-    steps = steps_per_epoch(len(lengths), settings.batch_size)
-    tokens = computed_tokens(lengths, steps, timing.shared_tokens)
-    epoch = steps * timing.seconds_per_step + tokens * timing.seconds_per_token
+    epoch_steps = steps_per_epoch(len(lengths), settings.batch_size)
+    steps = total_steps(len(lengths), settings)
+    tokens = computed_tokens(lengths, epoch_steps, timing.shared_tokens) * steps / epoch_steps
+    factor = _method_factor(settings) * (_CHECKPOINTING_FACTOR if checkpointed else 1)
+    learning = (steps * timing.seconds_per_step + tokens * timing.seconds_per_token) * factor
+    evaluations = count_evaluations(steps, epoch_steps, settings, bool(validation_lengths))
     held_out = computed_tokens(validation_lengths, 1, timing.shared_tokens)
-    epoch += held_out * timing.evaluation_seconds_per_token + timing.save_seconds
-    return timing.start_seconds + settings.epochs * epoch + timing.save_seconds
+    evaluation = held_out * timing.evaluation_seconds_per_token
+    evaluation += min(longest_answer, _PROBE_TOKENS) * timing.answer_seconds_per_token
+    saves = steps // epoch_steps + 1
+    return timing.start_seconds + learning + evaluations * evaluation + saves * timing.save_seconds
+
+
+def count_evaluations(
+    steps: int, epoch_steps: int, settings: TuningSettings, has_validation: bool
+) -> int:
+    """As often as the settings say, and once more at the end where that is not one of them."""
+    every = settings.evaluate_every_steps
+    if every is None:
+        every = epoch_steps if has_validation else steps
+    return math.ceil(steps / every)
+
+
+def _method_factor(settings: TuningSettings) -> float:
+    return {"lora": 1.0, "qlora": _QUANTISED_FACTOR, "full": _FULL_TUNING_FACTOR}[settings.method]
 
 
 def computed_tokens(lengths: Sequence[int], steps: int, shared_tokens: float) -> float:

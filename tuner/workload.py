@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from tuner.plan import epoch_batches
 from tuner.settings import TuningSettings
@@ -97,3 +97,11 @@ def micro_batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
         group.append(place)
         tokens += length
     yield group
+
+
+def shared_prefix(examples: Sequence[Sequence[int]]) -> int:
+    """How many first tokens all examples have in common; a lone one shares nothing."""
+    if len(examples) < 2:
+        return 0
+    columns = zip(*examples, strict=False)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
