@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from jinja2 import TemplateError
 from jinja2.exceptions import SecurityError
@@ -66,6 +68,8 @@ class ChatEncoder:
         self._special_tokens = named_tokens
         self._generation_ends = ends
         self._folder = folder
+        self.learned: dict[str, Any] = {}
+        """What `tuner.encode_many` learned of the template, by what is trained on."""
 
     @classmethod
     def load(cls, folder: Path) -> ChatEncoder:
@@ -91,18 +95,24 @@ class ChatEncoder:
         files = {path.name: path.read_bytes() for path in paths if path.exists()}
         return {**files, TEMPLATE_FILE: self.template_text.encode()}
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """One for all encoders that make the same tokens of the same conversations."""
+    def cache_key(self, trained_on: str) -> str:
+        """The same for encoders that make the same tokens of the same conversations."""
         digest = hashlib.sha256()
-        parts = (
-            self.tokenizer.to_str(),
-            self.template_text,
-            repr(sorted(self._special_tokens.items())),
-        )
-        for part in parts:
-            digest.update(hashlib.sha256(part.encode()).digest())
+        named = repr(sorted(self._special_tokens.items()))
+        for text in (self._vocabulary_hash, self.template_text, named, trained_on, self._today):
+            digest.update(hashlib.sha256(text.encode()).digest())
         return digest.hexdigest()
+
+    @cached_property
+    def _vocabulary_hash(self) -> str:
+        path = self._folder / "tokenizer.json" if self._folder else None
+        content = path.read_bytes() if path else self.tokenizer.to_str().encode()
+        return hashlib.sha256(content).hexdigest()
+
+    @property
+    def _today(self) -> str:
+        """The date, for the few templates that write it."""
+        return date.today().isoformat() if "strftime_now" in self.template_text else ""
 
     def render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
         """The conversation as the one text the model reads."""

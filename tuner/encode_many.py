@@ -7,6 +7,7 @@ its first examples and now and then after. Knows no limits of length and keeps n
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -33,9 +34,14 @@ class ManyEncoder:
         self._tokens = TextTokens(encoder.tokenizer)
         self._layouts: dict[tuple[str, ...], Layout | None] = {}
         self._seen: Counter[tuple[str, ...]] = Counter()
+        self._lock = threading.Lock()
 
     def encode(self, examples: Sequence[Example]) -> list[Outcome]:
         """For each example its tokens, or the error that says why there are none."""
+        with self._lock:
+            return self._encode(examples)
+
+    def _encode(self, examples: Sequence[Example]) -> list[Outcome]:
         layouts = [self._layout(example) for example in examples]
         texts = [
             layout.texts(example.messages) if layout else []
@@ -81,6 +87,12 @@ class ManyEncoder:
             return self._encoder.encode_example(example, self._trained_on)
         except ExampleError as error:
             return error
+
+
+def many_encoder(encoder: ChatEncoder, trained_on: str = "answers") -> ManyEncoder:
+    """The one for this encoder, which knows what was learned of its template before."""
+    known: ManyEncoder = encoder.learned.setdefault(trained_on, ManyEncoder(encoder, trained_on))
+    return known
 
 
 def _asked(slot: Slot, texts: Sequence[str]) -> Asked:

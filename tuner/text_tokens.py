@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import AddedToken, Encoding, Tokenizer
+from tokenizers.models import BPE
 
 _MEMORY_WORDS = 300_000
 _MEMORY_TEXTS = 20_000
@@ -173,15 +174,20 @@ def split_words(text: str) -> list[str]:
 
 def words_stand_alone(tokenizer: Tokenizer) -> bool:
     """Whether `split_words` cuts where this tokenizer never joins anything."""
-    described: dict[str, Any] = json.loads(tokenizer.to_str())
-    normalizer, model = described["normalizer"], described["model"]
+    model = tokenizer.model
     return (
-        model["type"] == "BPE"
-        and not model.get("dropout")
-        and (normalizer is None or normalizer == {"type": "NFC"})
-        and _cuts_at_spaces(described["pre_tokenizer"])
-        and not any(_looks_around(token) for token in described["added_tokens"])
+        isinstance(model, BPE)
+        and not model.dropout
+        and _described(tokenizer.normalizer) in (None, {"type": "NFC"})
+        and _cuts_at_spaces(_described(tokenizer.pre_tokenizer))
+        and not any(map(_looks_around, tokenizer.get_added_tokens_decoder().values()))
     )
+
+
+def _described(step: Any) -> dict[str, Any] | None:
+    """A normalizer or pre-tokenizer as tokenizer.json writes it."""
+    found: dict[str, Any] | None = json.loads(step.__getstate__()) if step else None
+    return found
 
 
 def _cuts_at_spaces(pre_tokenizer: dict[str, Any] | None) -> bool:
@@ -230,10 +236,9 @@ def _branches(pattern: str) -> list[str]:
     return branches
 
 
-def _looks_around(token: dict[str, Any]) -> bool:
+def _looks_around(token: AddedToken) -> bool:
     """Whether a token of its own depends on the white space around it, or holds some."""
-    flags = token["lstrip"] or token["rstrip"] or token["single_word"]
-    return bool(flags) or " " in token["content"]
+    return token.lstrip or token.rstrip or token.single_word or " " in token.content
 
 
 def _counted(encoding: Encoding, places: Sequence[int]) -> Counted:
