@@ -9,6 +9,7 @@ TunerError
  |-- CheckpointError   a checkpoint is incomplete, damaged, or belongs to other settings
  |-- StorageError      a file could not be written, most often because the disk is full
  |-- DivergedError     the loss became infinite or not a number
+ |-- MemoryShortageError  an allocation failed
 """
 
 from __future__ import annotations
@@ -53,3 +54,7 @@ class StorageError(TunerError):
 
 class DivergedError(TunerError):
     """The loss became infinite or not a number; what was saved before is intact."""
+
+
+class MemoryShortageError(TunerError):
+    """An allocation failed; what was saved before is intact."""

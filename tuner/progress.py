@@ -23,11 +23,15 @@ class Progress:
     best_loss: float | None = None
     """The lowest validation loss so far, and the step it was measured at."""
     best_step: int = 0
-    best_checkpoint: str | None = None
-    """Name of the checkpoint folder that holds the best weights, where they are too large for
-    every checkpoint to carry a copy."""
     loss_to_beat: float | None = None
     """The last validation loss that counted as an improvement for early stopping."""
     evaluations_without_improvement: int = 0
     example_losses: list[float | None] = field(default_factory=list)
     """By example: its mean loss when it was last trained on."""
+
+    @property
+    def mean_train_loss(self) -> float | None:
+        """Of the last whole epoch; of the steps so far where no epoch has ended."""
+        if self.train_loss is None and self.epoch_tokens:
+            return self.epoch_loss / self.epoch_tokens
+        return self.train_loss

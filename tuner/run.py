@@ -1,4 +1,4 @@
-"""One tuning run between its steps: the job as checked, and the model while it is tuned.
+"""One tuning run between its steps: the model while it is tuned, and how far it has come.
 
 Each method does one thing the loop in train.py asks for and returns the event that tells of it.
 Knows no order of steps; what is learned in a step is the objective's matter.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import gc
 import math
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,101 +18,25 @@ import torch
 
 from tuner import plan
 from tuner.adapter import model_files, prepare_model
-from tuner.checkpoint import Checkpoint, hash_examples, save_checkpoint
-from tuner.convert import read_facts
-from tuner.encode import ChatEncoder
+from tuner.best_weights import BestInMemory, BestOnDisk, BestWeights
+from tuner.checkpoint import Checkpoint, save_checkpoint
+from tuner.early_stopping import count_evaluation, has_stalled
 from tuner.encoded import EncodedExamples
-from tuner.errors import DivergedError, ExampleError
-from tuner.events import Evaluated, Finished, Saved, Started, Step
-from tuner.examples import Example
+from tuner.errors import DivergedError
+from tuner.events import Evaluated, ExampleLosses, Finished, Sampled, Saved, Started, Step
+from tuner.example_losses import remember, worst
+from tuner.families import layout
+from tuner.fast.model import FastDecoder, causal_model, fits
+from tuner.job import Job
+from tuner.memory_in_use import memory_in_use_bytes
 from tuner.precision import choose_precision
+from tuner.probes import Probes
 from tuner.progress import Progress
-from tuner.settings import TuningSettings
 from tuner.storage import write_folder
-from tuner.supervised import Supervised
+from tuner.supervised import BatchLoss, Supervised
 from tuner.trainable import Trainable
 
-PACKED_FAMILIES = frozenset({"llama"})
-"""Families for which a test shows packed and padded steps to be equal; others are padded."""
-
-
-@dataclass
-class Clock:
-    """When steps were taken, for the examples per second: evaluations do not count."""
-
-    started: float = field(default_factory=time.perf_counter)
-    first_step: float | None = None
-    last_step: float = 0.0
-    evaluating: float = 0.0
-    evaluating_before_last_step: float = 0.0
-    examples: int = 0
-    steps: int = 0
-
-    def count_step(self, step_started: float, examples: int) -> float:
-        if self.first_step is None:
-            self.first_step = step_started
-        self.last_step = time.perf_counter()
-        self.evaluating_before_last_step = self.evaluating
-        self.examples += examples
-        self.steps += 1
-        return self.last_step - step_started
-
-    @property
-    def examples_per_second(self) -> float:
-        if self.first_step is None:
-            return 0.0
-        seconds = self.last_step - self.first_step - self.evaluating_before_last_step
-        return self.examples / seconds
-
-
-def _unwatched() -> None:
-    """In place of `moved` where nobody waits for a sign of life."""
-
-
-class Job:
-    """What is to be done, checked, before anything heavy is loaded."""
-
-    def __init__(
-        self,
-        settings: TuningSettings,
-        examples: Sequence[Example],
-        validation: Sequence[Example],
-        base: Path,
-        checkpoint_folder: Callable[[int], Path] | None,
-        save_now: Callable[[int], bool] | None,
-        moved: Callable[[], None] | None = None,
-    ) -> None:
-        self.moved = moved or _unwatched
-        self.clock = Clock()
-        self.facts = read_facts(base)
-        self.settings = settings
-        self.base = base
-        self.checkpoint_folder = checkpoint_folder
-        self._save_now = save_now
-        self._groups = (examples, validation)
-        self.encoder = ChatEncoder.load(base)
-        limit = min(settings.max_length_tokens, self.facts.context_length_tokens)
-        self.training = EncodedExamples(self.encoder, examples, limit, self.moved)
-        self.validation = EncodedExamples(self.encoder, validation, limit, self.moved)
-        if not len(self.training):
-            raise ExampleError(
-                f"None of the {len(examples)} examples has at most {limit} tokens.",
-                "Add shorter examples or raise the limit.",
-            )
-        self.learning_rate = settings.learning_rate_for(self.facts.parameters)
-        self.steps_per_epoch = plan.steps_per_epoch(len(self.training), settings.batch_size)
-        self.total_steps = plan.total_steps(len(self.training), settings)
-
-    @cached_property
-    def data_hash(self) -> str:
-        return hash_examples(*self._groups)
-
-    def wants_save(self, step: int) -> bool:
-        return self._save_now is not None and self._save_now(step)
-
-    def objective(self, examples: EncodedExamples) -> Supervised:
-        packing = self.facts.family in PACKED_FAMILIES
-        return Supervised(examples, pad_id=self.encoder.pad_id, packing=packing)
+_TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 16384}
 
 
 class Run:
@@ -125,14 +48,35 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.precision = checkpoint.precision if checkpoint else self._choose_precision()
         self.model: Any = prepare_model(job.base, job.settings, self.precision, self.device)
+        self.model.train()  # as loaded, it would drop nothing out
         self.trainable: Any = Trainable(self.model)
         groups = self.trainable.groups(job.settings.weight_decay)
         self.optimizer: Any = torch.optim.AdamW(groups, fused=True)
         self.progress = checkpoint.progress if checkpoint else Progress()
+        self.best: BestWeights = (
+            BestInMemory() if job.settings.uses_adapter else BestOnDisk(job.output)
+        )
+        self.checkpoints: list[tuple[int, Path]] = []
         if checkpoint:
-            checkpoint.restore(self.trainable, self.optimizer)
-        self.training = job.objective(job.training)
-        self.validation = job.objective(job.validation)
+            self._go_on_from(checkpoint)
+        self.training: Any = None
+        self.validation: Any = None
+        self.checkpoint_activations(job.settings.activation_checkpointing == "on")
+        self.probes: Probes | None = None
+        self.ending: str | None = None
+        self.model_step = self.progress.step
+
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+        checkpoint.restore(self.trainable, self.optimizer)
+        self.checkpoints.append((self.progress.step, checkpoint.folder))
+        if not self.job.keeps_best or not self.progress.best_step:
+            return
+        if self.progress.best_step == self.progress.step:
+            self.best.keep(self.trainable)
+        elif checkpoint.best:
+            self.best.read(checkpoint.best)
+        else:  # the run was begun to end with its last weights, and kept none before
+            self.progress.best_loss, self.progress.best_step = None, 0
 
     def started(self) -> Started:
         settings = self.job.settings
@@ -146,9 +90,9 @@ class Run:
             trainable_parameters=self.trainable.count,
             learning_rate=self.job.learning_rate,
             method=settings.method,
-            layout="packed" if self.job.facts.family in PACKED_FAMILIES else "padded",
-            activation_checkpointing=False,
-            micro_batch_tokens=0,
+            layout="padded" if self.decoder is None else "packed",
+            activation_checkpointing=self.checkpointed,
+            micro_batch_tokens=self.micro_batch_tokens,
             precision=self.precision,
             device=self.device.type,
             threads=torch.get_num_threads(),
@@ -162,10 +106,8 @@ class Run:
         learning_rate = plan.learning_rate_at(step, self.job.total_steps, settings, peak)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        total, answers, tokens = self._seeded_loss(step, indices)
-        loss = total.item() / answers
-        self._check_finite(loss, "loss", step)
-        torch.autograd.backward(total / answers)
+        batch = self._learn(step, indices)
+        self._check_finite(batch.mean, "loss", step)
         parameters = self.trainable.parameters
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.gradient_clip_norm).item()
         self._check_finite(norm, "gradient", step)
@@ -173,17 +115,18 @@ class Run:
         self.optimizer.zero_grad()
         self.trainable.publish()
         self.progress.step = step
-        self.progress.epoch_loss += loss * answers
-        self.progress.epoch_tokens += answers
+        self.progress.epoch_loss += batch.total
+        self.progress.epoch_tokens += batch.answers
+        remember(self.progress, indices, batch.per_example, len(self.job.training))
         return Step(
             step=step,
             epoch=self.epoch,
-            train_loss=loss,
-            token_accuracy=0.0,
+            train_loss=batch.mean,
+            token_accuracy=batch.correct / batch.answers,
             learning_rate=learning_rate,
             gradient_norm=norm,
-            tokens=tokens,
-            memory_bytes=0,
+            tokens=batch.tokens,
+            memory_bytes=memory_in_use_bytes(self.device),
             seconds=self.clock.count_step(step_started, len(indices)),
         )
 
@@ -195,20 +138,56 @@ class Run:
     def evaluate(self) -> Evaluated:
         evaluation_started = time.perf_counter()
         self.model.eval()
-        loss = self.validation.mean_loss(self.model, self.job.moved)
+        measured = self.validation.evaluate(self.model, self.job.moved)
         self.model.train()
+        loss = measured.mean
         self._check_finite(loss, "validation loss", self.progress.step)
-        self.progress.validation_loss = loss
+        is_best = count_evaluation(self.progress, loss, self.job.settings)
+        if is_best and self.job.keeps_best:
+            self.best.keep(self.trainable)
         seconds = time.perf_counter() - evaluation_started
         self.clock.evaluating += seconds
         return Evaluated(
             step=self.progress.step,
             epoch=self.epoch,
             validation_loss=loss,
-            token_accuracy=0.0,
-            is_best=True,
+            token_accuracy=measured.correct / measured.answers,
+            is_best=is_best,
             seconds=seconds,
         )
+
+    def sample(self) -> Sampled:
+        """The fixed prompts, chosen when first asked for: a start should not wait for them."""
+        started = time.perf_counter()
+        if self.probes is None:
+            self.probes = self.job.probes()
+        samples = self.probes.answer(self.model, self.job.moved)
+        self.clock.evaluating += time.perf_counter() - started
+        return Sampled(step=self.progress.step, epoch=self.epoch, samples=samples)
+
+    def look_for_end(self) -> None:
+        """Whether no step comes after this one, and why."""
+        if self.ending is None and self.progress.step >= self.job.total_steps:
+            self.ending = "complete"
+        if self.ending is None and self.job.wants_stop():
+            self.ending = "stopped by hand"
+
+    def look_for_stall(self) -> None:
+        """Whether the validation loss no longer falls, if that is to end the run."""
+        if self.ending is None and has_stalled(self.progress, self.job.settings):
+            self.ending = "stopped early"
+
+    @property
+    def is_at_best(self) -> bool:
+        """Whether the weights as they are now are those of the best evaluation."""
+        return 0 < self.progress.best_step == self.progress.step
+
+    def wants_save(self, epoch_ends: bool) -> bool:
+        """Whether this step is worth a checkpoint."""
+        asked = self.job.wants_save(self.progress.step)
+        # Whole models are large, and their best weights travel with every later checkpoint.
+        new_best = self.is_at_best and self.job.keeps_best and self.job.settings.uses_adapter
+        return asked or epoch_ends or new_best or self.ending == "stopped by hand"
 
     def save(self) -> Saved:
         assert self.job.checkpoint_folder is not None
@@ -221,21 +200,43 @@ class Run:
             settings=self.job.settings,
             precision=self.precision,
             data_hash=self.job.data_hash,
+            best=None if self.best.is_empty or self.is_at_best else self.best.content(),
         )
+        self.checkpoints.append((self.progress.step, folder))
         return Saved(step=self.progress.step, epoch=self.epoch, path=str(folder), is_adapter=False)
+
+    def drop_old_checkpoints(self) -> None:
+        """Of those this run saved, the newest few stay, and that of the best evaluation."""
+        for step, folder in self.checkpoints[: -self.job.settings.checkpoints_kept]:
+            if step != self.progress.best_step:
+                self.checkpoints.remove((step, folder))
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def example_losses(self) -> ExampleLosses:
+        losses = worst(self.progress, self.job.training)
+        return ExampleLosses(step=self.progress.step, losses=losses)
+
+    def choose_final_weights(self) -> None:
+        """Those of the best evaluation, where the settings want them and it was an earlier one."""
+        self.model_step = self.progress.step
+        if self.job.keeps_best and self.progress.best_step and not self.is_at_best:
+            self.best.put_back(self.trainable)
+            self.model_step = self.progress.best_step
 
     def save_adapter(self, folder: Path) -> Saved:
         write_folder(folder, model_files(self.model, self.job.settings, self.job.base))
         return Saved(step=self.progress.step, epoch=self.epoch, path=str(folder), is_adapter=True)
 
     def finished(self) -> Finished:
+        progress = self.progress
+        is_best = self.model_step == progress.best_step
         return Finished(
-            step=self.progress.step,
+            step=progress.step,
             epoch=self.epoch,
-            train_loss=self.progress.train_loss,
-            validation_loss=self.progress.validation_loss,
-            ending="complete",
-            model_step=self.progress.step,
+            train_loss=progress.mean_train_loss,
+            validation_loss=progress.best_loss if is_best else progress.validation_loss,
+            ending=self.ending or "complete",
+            model_step=self.model_step,
             steps=self.clock.steps,
             wall_seconds=time.perf_counter() - self.clock.started,
             examples_per_second=self.clock.examples_per_second,
@@ -247,26 +248,67 @@ class Run:
 
     def release(self) -> None:
         """Free the weights now: the model holds cycles that would keep them for a while."""
-        self.model = self.optimizer = self.trainable = None
+        self.best.forget()
+        self.model = self.optimizer = self.trainable = self.decoder = None
+        self.training = self.validation = None
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _seeded_loss(self, step: int, indices: Sequence[int]) -> tuple[torch.Tensor, int, int]:
+    def _learn(self, step: int, indices: Sequence[int]) -> BatchLoss:
         # Each step draws its randomness from (seed, step) alone: a resumed run needs no memory of
         # it, and the caller's own random state is left as it was.
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed((self.job.settings.seed << 32) + step)
-            return self.training.loss(self.model, indices)
+            loss: BatchLoss = self.training.step(self.model, indices)
+            return loss
+
+    @property
+    def micro_batch_tokens(self) -> int:
+        return self.job.settings.micro_batch_tokens or _TOKENS_AT_ONCE[self.device.type]
+
+    def checkpoint_activations(self, wanted: bool) -> None:
+        """From the next step on, compute activations twice instead of keeping them, or not."""
+        self.checkpointed = wanted
+        self.decoder = self._fast_decoder()
+        self.training = self._objective(self.job.training)
+        self.validation = self._objective(self.job.validation)
+
+    def _fast_decoder(self) -> FastDecoder | None:
+        job = self.job
+        if layout(job.facts.family, job.settings) == "packed" and fits(
+            self.model, job.limit_tokens
+        ):
+            dtype = getattr(torch, self.precision)
+            return FastDecoder(self.model, dtype, checkpointing=self.checkpointed)
+        causal = causal_model(self.model)
+        if self.checkpointed:
+            causal.gradient_checkpointing_enable({"use_reentrant": False})
+        elif causal.is_activation_checkpointing:
+            causal.gradient_checkpointing_disable()
+        return None
+
+    def _objective(self, examples: EncodedExamples) -> Supervised:
+        return Supervised(
+            examples,
+            pad_id=self.job.encoder.pad_id,
+            micro_batch_tokens=self.micro_batch_tokens,
+            decoder=self.decoder,
+        )
 
     def _check_finite(self, value: float, name: str, step: int) -> None:
-        if not math.isfinite(value):
-            rate = self.job.learning_rate
-            raise DivergedError(
-                f"The {name} became {value} at step {step}. Lower the learning rate "
-                f"(it was {rate:g}) and start again; what was saved before is intact."
-            )
+        if math.isfinite(value):
+            return
+        kept = (
+            f"the checkpoint of step {self.checkpoints[-1][0]} is intact"
+            if self.checkpoints
+            else "no checkpoint had been saved yet"
+        )
+        raise DivergedError(
+            f"The {name} became {value} at step {step}, so tuning stopped there. Lower the "
+            f"learning rate (it was {self.job.learning_rate:g}) and start again; {kept}."
+        )
 
     def _choose_precision(self) -> str:
         settings, job = self.job.settings, self.job

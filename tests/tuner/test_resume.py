@@ -14,10 +14,18 @@ from safetensors.torch import load_file
 
 from tests.tuner.making import COUNTING, finished, losses, run
 from tuner.errors import CheckpointError, StorageError
-from tuner.events import Evaluated, Saved, Started
+from tuner.events import Evaluated, ExampleLosses, Sampled, Saved, Started
 from tuner.settings import TuningSettings
 
-SETTINGS = TuningSettings(epochs=3, batch_size=5, lora_dropout=0.3, learning_rate=0.01)
+SETTINGS = TuningSettings(
+    epochs=3,
+    batch_size=5,
+    lora_dropout=0.3,
+    learning_rate=0.01,
+    early_stopping_patience=5,
+    evaluate_every_steps=2,
+    checkpoints_kept=20,
+)
 STEPS_PER_EPOCH = 3
 
 
@@ -50,6 +58,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tiny_model, tmp_path, uninte
     assert evaluations(resumed) == [at for at in evaluations(expected) if at[0] > step]
     assert finished(resumed).train_loss == finished(expected).train_loss
     assert finished(resumed).validation_loss == finished(expected).validation_loss
+    assert finished(resumed).model_step == finished(expected).model_step
+    assert told_after(resumed, step) == told_after(expected, step)
     ours, theirs = (
         load_file(path / "out" / "adapter_model.safetensors") for path in (tmp_path, folder)
     )
@@ -58,7 +68,21 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tiny_model, tmp_path, uninte
 
 
 def evaluations(events):
-    return [(event.step, event.validation_loss) for event in events if isinstance(event, Evaluated)]
+    return [
+        (event.step, event.validation_loss, event.token_accuracy, event.is_best)
+        for event in events
+        if isinstance(event, Evaluated)
+    ]
+
+
+def told_after(events, step):
+    """Answers to the fixed prompts, and the losses of the examples."""
+    return [
+        event
+        for event in events
+        if (isinstance(event, Sampled | ExampleLosses) and event.step > step)
+        or isinstance(event, ExampleLosses)
+    ]
 
 
 def test_a_resumed_run_says_where_it_goes_on(tiny_model, tmp_path, uninterrupted):
@@ -80,7 +104,7 @@ def test_checkpoints_come_at_each_epochs_end_and_when_asked_for(tiny_model, tmp_
     events = run(
         tiny_model,
         tmp_path / "out",
-        settings=SETTINGS,
+        settings=TuningSettings(epochs=3, batch_size=5, checkpoints_kept=4),
         checkpoint_folder=lambda step: tmp_path / "checkpoints" / str(step),
         save_now=lambda step: step == 4,
     )

@@ -15,9 +15,16 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from tests.tuner.making import CONVERSATION, COUNTING, finished, losses, run
-from tuner.errors import DivergedError, ExampleError, ModelError, StorageError
+from tuner.errors import (
+    DivergedError,
+    ExampleError,
+    MemoryShortageError,
+    ModelError,
+    StorageError,
+)
 from tuner.events import PHASES, Evaluated, Phase, Saved, Started, Step
 from tuner.examples import Example
+from tuner.memory_shortage import is_memory_shortage, remedies
 from tuner.settings import TuningSettings
 from tuner.train import train
 
@@ -26,11 +33,11 @@ def test_events_come_in_the_order_of_the_work(tiny_model, tmp_path):
     settings = TuningSettings(epochs=2, batch_size=6)
     events = run(tiny_model, tmp_path / "out", settings=settings, validation=COUNTING[:3])
     told = [event.name if isinstance(event, Phase) else event.kind for event in events]
-    epoch = ["step", "step", "evaluating", "evaluated"]
+    epoch = ["step", "step", "evaluating", "evaluated", "sampled"]
     assert told == [
         *("preparing", "loading model", "started", "tuning"),
         *(*epoch, "tuning", *epoch),
-        *("saving", "saved", "finished"),
+        *("example_losses", "saving", "saved", "finished"),
     ]
     assert {event.name for event in events if isinstance(event, Phase)} <= set(PHASES)
 
@@ -129,11 +136,46 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(tiny_mo
         save_now=lambda step: True,
     )
     saved: list[str] = []
-    with pytest.raises(DivergedError, match="Lower the learning rate"), closing(events):
+    with pytest.raises(DivergedError, match="Lower the learning rate") as raised, closing(events):
         saved.extend(event.path for event in events if isinstance(event, Saved))
     assert saved
-    assert all(Path(path, "manifest.json").exists() for path in saved)
+    assert Path(saved[-1], "manifest.json").exists()
+    assert f"the checkpoint of step {Path(saved[-1]).name} is intact" in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_diverges_before_any_checkpoint_says_that_there_is_none(tiny_model, tmp_path):
+    base = without_embedding_of("~", shutil.copytree(tiny_model, tmp_path / "base"))
+    with pytest.raises(DivergedError, match="no checkpoint had been saved yet"):
+        run(base, tmp_path / "out", examples=[Example.from_pair("~", "1")])
+
+
+def test_too_little_memory_ends_in_a_sentence_and_keeps_the_checkpoints(tiny_model, tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+
+    def fail_in_the_second_epoch() -> None:
+        if (checkpoints / "3").exists():
+            torch.empty(2**60, dtype=torch.uint8)  # torch's own error, as in any larger step
+
+    with pytest.raises(MemoryShortageError, match="micro-batch tokens at 512 or fewer") as raised:
+        run(
+            tiny_model,
+            tmp_path / "out",
+            validation=COUNTING[:3],
+            checkpoint_folder=lambda step: checkpoints / str(step),
+            moved=fail_in_the_second_epoch,
+        )
+    assert "a smaller batch size" in str(raised.value)
+    assert (checkpoints / "3" / "manifest.json").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_what_is_left_to_change_is_advised():
+    frugal = TuningSettings(batch_size=1, micro_batch_tokens=256, activation_checkpointing="on")
+    assert remedies(frugal) == "a smaller base model"
+    assert is_memory_shortage(MemoryError())
+    assert is_memory_shortage(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert not is_memory_shortage(RuntimeError("The size of tensor a must match"))
 
 
 def without_embedding_of(text: str, folder: Path) -> Path:
@@ -222,11 +264,11 @@ class StopError(Exception):
 def test_signs_of_life_come_within_an_evaluation_and_before_saving(tiny_model, tmp_path):
     told: list[str] = []
     events = train(
-        TuningSettings(epochs=1),
+        TuningSettings(epochs=1, micro_batch_tokens=16),
         COUNTING,
         tmp_path / "out",
         base=tiny_model,
-        validation=[Example.from_pair("7 " * 600, "8")] * 3,
+        validation=COUNTING[:3],
         moved=lambda: told.append("moved"),
     )
     for event in events:
