@@ -1,25 +1,18 @@
-"""Packed and padded batches say the same, and nothing but answers is learned."""
+"""Both layouts hold the trained tokens and no others; packs waste nothing and mix nothing."""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import pytest
 import torch
 
 from tests.tuner.making import CONVERSATION, COUNTING
-from tuner.adapter import add_adapter, load_base
-from tuner.batch import packed_batch, padded_batch, shared_length
-from tuner.encode import ChatEncoder
-from tuner.encoded import EncodedExamples
+from tuner.batch import TILE_ROWS, micro_batches, packed_batch, padded_batch, shared_length
+from tuner.encode import ChatEncoder, Encoded
 from tuner.examples import Example, Message
-from tuner.settings import TuningSettings
-from tuner.supervised import Supervised
 
 SYSTEM = Message("system", "Answer with the next number and nothing else.")
 WITH_SYSTEM = [Example((SYSTEM, *example.messages)) for example in COUNTING[:3]]
 MIXED = [CONVERSATION, *COUNTING[:3]]
-SAME_PROMPT = [Example.from_pair("a number", answer) for answer in ("1", "22", "1")]
 
 
 @pytest.fixture
@@ -27,62 +20,68 @@ def encoder(tiny_model):
     return ChatEncoder.load(tiny_model)
 
 
-def loss_and_gradients(model, encoder, examples, *, packing):
-    encoded = EncodedExamples(encoder, examples, 2048, lambda: None)
-    objective = Supervised(encoded, pad_id=encoder.pad_id, packing=packing)
-    total, answers, _ = objective.loss(model, range(len(examples)))
-    model.zero_grad()
-    torch.autograd.backward(total / answers)
-    gradients = [weight.grad.clone() for weight in model.parameters() if weight.requires_grad]
-    return total.item() / answers, torch.cat([gradient.flatten() for gradient in gradients])
-
-
-@pytest.mark.parametrize("examples", [WITH_SYSTEM, MIXED, SAME_PROMPT, COUNTING[:1]])
-def test_a_packed_step_equals_the_padded_one(tiny_model, encoder, examples):
-    base = load_base(tiny_model, "float32", torch.device("cpu"))
-    model = add_adapter(base, TuningSettings())
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:  # which starts at zero, and would hide the other half's gradient
-            torch.nn.init.normal_(weight, std=0.1, generator=torch.Generator().manual_seed(1))
-    packed_loss, packed = loss_and_gradients(model, encoder, examples, packing=True)
-    padded_loss, padded = loss_and_gradients(model, encoder, examples, packing=False)
-    assert packed_loss == pytest.approx(padded_loss, rel=1e-5)
-    assert (packed - padded).norm() < 1e-4 * padded.norm()
-
-
-def test_the_loss_is_that_of_stock_transformers_with_labels(tiny_model, encoder):
-    base = load_base(tiny_model, "float32", torch.device("cpu"))
-    encoded = encoder.encode_example(CONVERSATION)
-    ids = torch.tensor([encoded.ids])
-    labels = ids.masked_fill(~torch.tensor([encoded.trained]), -100)
-    with torch.no_grad():
-        expected = base(input_ids=ids, labels=labels).loss.item()
-    model = add_adapter(base, TuningSettings())
-    loss, _ = loss_and_gradients(model, encoder, [CONVERSATION], packing=True)
-    assert loss == pytest.approx(expected, rel=1e-5)
+def answers_of(encoded):
+    pairs = zip(encoded.ids, encoded.trained, strict=True)
+    return [token for token, is_trained in pairs if is_trained]
 
 
 @pytest.mark.parametrize("make", [packed_batch, lambda examples: padded_batch(examples, 0)])
-def test_targets_are_the_trained_tokens_and_no_others(encoder, make):
+def test_targets_are_the_trained_tokens_each_with_its_example(encoder, make):
     examples = [encoder.encode_example(example) for example in MIXED]
     batch = make(examples)
-    trained = [
+    for place, example in enumerate(examples):
+        assert batch.targets[batch.owners == place].tolist() == answers_of(example)
+
+
+def test_a_pack_predicts_each_answer_token_from_the_one_before_it(encoder):
+    examples = [encoder.encode_example(example) for example in MIXED]
+    pack = packed_batch(examples)
+    before = [
         token
         for example in examples
-        for token, is_trained in zip(example.ids, example.trained, strict=True)
-        if is_trained
+        for token, is_next in zip(example.ids, example.trained[1:], strict=False)
+        if is_next
     ]
-    assert batch.targets.tolist() == trained
-    assert len(batch.picked) == len(trained)
+    assert pack.ids[pack.predicting].tolist() == before
 
 
-def test_a_packed_row_holds_the_shared_beginning_once(encoder):
+def test_a_pack_holds_the_shared_beginning_once(encoder):
     examples = [encoder.encode_example(example) for example in WITH_SYSTEM]
     shared = shared_length(examples)
     assert shared > 20
-    batch = packed_batch(examples)
-    assert batch.ids.shape[1] == sum(map(len, examples)) - 2 * shared
-    assert batch.real_tokens == sum(map(len, examples))
+    assert len(packed_batch(examples).ids) == sum(map(len, examples)) - 2 * shared
+
+
+def test_what_predicts_an_answer_is_never_shared():
+    same = Encoded([1, 2, 3, 4], [False, False, True, True])
+    assert shared_length([same, same]) == 1
+    everything = Encoded([1, 2, 3, 4], [False, True, True, True])
+    assert shared_length([everything, everything]) == 0
+
+
+@pytest.mark.parametrize("lengths", [(5, 7, 9), (300,), (100, 20, 20, 400, 3), (TILE_ROWS,)])
+@pytest.mark.parametrize("shared", [0, 11])
+def test_tiles_let_each_row_see_its_own_example_up_to_itself_and_what_is_shared(lengths, shared):
+    ids = list(range(shared))
+    examples = [Encoded(ids + [99 + place] * count, []) for place, count in enumerate(lengths)]
+    examples = [Encoded(one.ids, [False] * (len(one) - 1) + [True]) for one in examples]
+    pack = packed_batch([*examples, examples[0]]) if shared else packed_batch(examples)
+    seen = torch.zeros(len(pack.ids), len(pack.ids), dtype=torch.bool)
+    for tile in pack.tiles(torch.float32):
+        columns = torch.cat((torch.arange(tile.shared), torch.arange(len(pack.ids))[tile.keys]))
+        scores = torch.zeros(tile.rows.stop - tile.rows.start, len(columns))
+        if tile.mask is not None:
+            scores[:, -tile.mask.shape[1] :] += tile.mask
+        for row, allowed in zip(range(tile.rows.start, tile.rows.stop), scores == 0, strict=True):
+            seen[row, columns[allowed]] = True
+    owners = [-1] * pack.shared
+    for place, count in enumerate(pack.lengths):
+        owners += [place] * count
+    expected = [
+        [column <= row and owners[column] in {-1, owners[row]} for column in range(len(owners))]
+        for row in range(len(owners))
+    ]
+    assert seen.tolist() == expected
 
 
 def test_a_padded_batch_is_no_longer_than_its_longest_example(encoder):
@@ -90,35 +89,5 @@ def test_a_padded_batch_is_no_longer_than_its_longest_example(encoder):
     assert padded_batch(examples, 0).ids.shape == (4, max(map(len, examples)))
 
 
-class ListeningEncoder(ChatEncoder):
-    """Remembers what it was asked to encode."""
-
-    asked: ClassVar[list[Example]] = []
-
-    def encode_example(self, example):
-        self.asked.append(example)
-        return super().encode_example(example)
-
-
-def test_examples_are_encoded_when_asked_for_and_once(tiny_model):
-    encoder = ListeningEncoder.load(tiny_model)
-    asked = ListeningEncoder.asked
-    asked.clear()
-    examples = EncodedExamples(encoder, COUNTING, 2048, lambda: None)
-    assert len(examples) == len(COUNTING)
-    assert asked == [COUNTING[0]]  # to see whether the template takes such turns
-    assert examples[3] is examples[3]
-    assert asked == [COUNTING[0], COUNTING[3]]
-
-
-def test_a_short_text_in_very_many_turns_is_measured(encoder):
-    turns = (Message("user", "1"), Message("assistant", "2"))
-    examples = EncodedExamples(encoder, [COUNTING[0], Example(turns * 300)], 2048, lambda: None)
-    assert examples.dropped == 1
-
-
-def test_examples_over_the_limit_are_left_out_and_counted(encoder):
-    long = Example.from_pair("7 " * 400, "8")
-    examples = EncodedExamples(encoder, [COUNTING[0], long, COUNTING[1]], 100, lambda: None)
-    assert (len(examples), examples.dropped) == (2, 1)
-    assert examples[1].ids == encoder.encode_example(COUNTING[1]).ids
+def test_micro_batches_keep_to_the_limit_and_lose_nothing():
+    assert list(micro_batches([50, 60, 30, 200, 10], 100)) == [[0], [1, 2], [3], [4]]
