@@ -20,8 +20,9 @@ from tuner.fast.attention import Tile
 
 Layout = TypeVar("Layout", "Batch", "Pack")
 
-TILE_ROWS = 128
-"""Rows of one tile: enough for full speed of the matrix products, few enough to waste little."""
+TILE_ROWS = {"cpu": 128, "cuda": 1024}
+"""Rows of one tile: enough for full speed of the matrix products, few enough to waste little. A
+GPU wants more at once, since each call costs it a launch."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Rows:
 
     dtype: torch.dtype
     device: torch.device
+
+    @property
+    def at_once(self) -> int:
+        """Most rows of one tile."""
+        return TILE_ROWS.get(self.device.type, TILE_ROWS["cuda"])
 
     def causal(self, count: int) -> Tensor:
         """Each row sees itself and those before it."""
@@ -157,7 +163,7 @@ def micro_batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
 
 def _example_tiles(lengths: Sequence[int], shared: int, rows: Rows) -> Iterator[Tile]:
     start = shared
-    for group in micro_batches(lengths, TILE_ROWS):
+    for group in micro_batches(lengths, rows.at_once):
         sizes = [lengths[place] for place in group]
         if len(group) == 1:
             yield from _long_tiles(start, sizes[0], shared, rows)
@@ -169,8 +175,8 @@ def _example_tiles(lengths: Sequence[int], shared: int, rows: Rows) -> Iterator[
 
 def _long_tiles(start: int, length: int, shared: int, rows: Rows) -> Iterator[Tile]:
     """One example in portions of rows; each sees the example up to its own end."""
-    for first in range(start, start + length, TILE_ROWS):
-        end = min(first + TILE_ROWS, start + length)
+    for first in range(start, start + length, rows.at_once):
+        end = min(first + rows.at_once, start + length)
         yield Tile(slice(first, end), shared, slice(start, end), rows.causal(end - first))
 
 

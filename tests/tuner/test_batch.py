@@ -59,7 +59,7 @@ def test_what_predicts_an_answer_is_never_shared():
     assert shared_length([everything, everything]) == 0
 
 
-@pytest.mark.parametrize("lengths", [(5, 7, 9), (300,), (100, 20, 20, 400, 3), (TILE_ROWS,)])
+@pytest.mark.parametrize("lengths", [(5, 7, 9), (300,), (100, 20, 20, 400, 3), (TILE_ROWS["cpu"],)])
 @pytest.mark.parametrize("shared", [0, 11])
 def test_tiles_let_each_row_see_its_own_example_up_to_itself_and_what_is_shared(lengths, shared):
     ids = list(range(shared))
