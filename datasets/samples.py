@@ -49,9 +49,17 @@ SAMPLE_SETS = (
 )
 
 
+GENERAL_CHAT = SampleSet(
+    "general-chat",
+    "General chat",
+    "Short everyday conversations, to be mixed into a tuning job so that the model keeps what it "
+    "could do before. Not a task of its own.",
+)
+
+
 def get_sample_set(slug: str) -> SampleSet | None:
     """The sample set of that name, if there is one."""
-    return next((sample for sample in SAMPLE_SETS if sample.slug == slug), None)
+    return next((sample for sample in (*SAMPLE_SETS, GENERAL_CHAT) if sample.slug == slug), None)
 
 
 def add_sample(owner: User, slug: str) -> Dataset:

@@ -71,8 +71,10 @@ class Job(models.Model):
         TunedModel, models.SET_NULL, null=True, related_name="further_jobs"
     )
     """The tuned model this job goes on from; null begins at the base model itself."""
+    started_from_name = models.CharField(max_length=60, default="", blank=True)
+    """The name it had then; kept when the model is deleted."""
     start_mode = models.CharField(max_length=10, default="", blank=True)
-    """One of START_MODES while there is a model to start from, else empty."""
+    """One of START_MODES when it starts from an adapter, else empty."""
     tuned_model_name = models.CharField(max_length=60)
     tuned_model = models.OneToOneField(TunedModel, models.SET_NULL, null=True, related_name="job")
     settings = models.JSONField()

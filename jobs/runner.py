@@ -17,13 +17,14 @@ from pathlib import Path
 from django.conf import settings
 from django.db import OperationalError
 
+from jobs import provenance
+from jobs.data_parts import examples_of
 from jobs.models import Checkpoint, Job
 from jobs.protocol import StatusMessage
 from jobs.recorder import TRAINING_LOSS, Recorder, checkpoint_folder
 from library.models import TunedModel
 from tuner.errors import TunerError
 from tuner.events import Event, Saved
-from tuner.examples import Example, split_examples
 from web import disk, live
 from work.claim import Claim, LeaseLostError, ReleasedError, StopRequestedError, WorkFailedError
 from work.models import WorkItem
@@ -69,11 +70,11 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
     if checkpoint:
         recorder.log(f"Going on from the checkpoint at step {checkpoint.step}.")
     training, validation = examples_of(job)
-    adapter = Path(settings.DATA_DIR) / "adapters" / f"{job.pk}-{claim.token}"
+    result = Path(settings.DATA_DIR) / "adapters" / f"{job.pk}-{claim.token}"
     events = train(
         job.tuning_settings,
         training,
-        adapter,
+        result,
         base=job.base_model.folder,
         validation=validation,
         resume_from=checkpoint.folder if checkpoint else None,
@@ -83,7 +84,7 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
     )
     with closing(events):
         follow(events, claim, recorder)
-    publish_model(job, claim, adapter)
+    publish_model(job, claim, result)
 
 
 def moved(claim: Claim) -> None:
@@ -110,17 +111,8 @@ def last_checkpoint(job: Job) -> Checkpoint | None:
     return None
 
 
-def examples_of(job: Job) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples: two datasets, or one divided by share and seed."""
-    examples = job.dataset_version.examples()
-    if job.validation_version:
-        return examples, job.validation_version.examples()
-    chosen = job.tuning_settings
-    return split_examples(examples, chosen.validation_share, chosen.seed)
-
-
-def publish_model(job: Job, claim: Claim, adapter: Path) -> None:
-    """The tuned model's row, now that its files are whole, and the job's link to it."""
+def publish_model(job: Job, claim: Claim, result: Path) -> None:
+    """The tuned model's row, now that its files are complete, and the job's link to it."""
     curve = list(
         job.points.filter(name=TRAINING_LOSS).order_by("step").values_list("value", flat=True)
     )
@@ -129,13 +121,23 @@ def publish_model(job: Job, claim: Claim, adapter: Path) -> None:
             owner=job.owner,
             name=free_name(job),
             base=job.base_model,
-            folder_name=str(adapter.relative_to(settings.DATA_DIR)),
-            provenance=provenance(job),
+            folder_name=str(result.relative_to(settings.DATA_DIR)),
+            is_whole=not job.tuning_settings.uses_adapter,
+            whole_base=whole_base(job),
+            provenance=provenance.of(job),
             training_loss=job.training_loss,
             validation_loss=job.validation_loss,
             loss_curve=thinned(curve, CURVE_POINTS),
         )
         job.save(update_fields=["tuned_model"])
+
+
+def whole_base(job: Job) -> TunedModel | None:
+    """The whole tuned model that the new adapter needs, if it is one and needs one."""
+    start = job.start_from
+    if start is None or not job.tuning_settings.uses_adapter:
+        return None
+    return start if start.is_whole else start.whole_base
 
 
 def free_name(job: Job) -> str:
@@ -146,23 +148,6 @@ def free_name(job: Job) -> str:
         name = f"{job.tuned_model_name[:50]} {number}"
         number += 1
     return name
-
-
-def provenance(job: Job) -> dict[str, object]:
-    """What made the model, frozen: readable after the job or the dataset is gone."""
-    version = job.dataset_version
-    return {
-        "job": str(job.pk),
-        "dataset": version.dataset.name,
-        "dataset_version": version.number,
-        "dataset_sha256": version.sha256,
-        "examples": version.example_count,
-        "validation_dataset": str(job.validation_version or ""),
-        "base_model": job.base_model.name,
-        "settings": job.settings,
-        "facts": job.facts,
-        "steps": job.total_steps,
-    }
 
 
 def thinned(values: list[float], count: int) -> list[float]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs import views
+from jobs import new_views, views
 
 app_name = "jobs"
 urlpatterns = [
     path("", views.list_jobs, name="list"),
-    path("new/", views.new, name="new"),
-    path("estimate/", views.show_estimate, name="estimate"),
+    path("new/", new_views.new, name="new"),
+    path("estimate/", new_views.show_estimate, name="estimate"),
     path("latest/", views.latest, name="latest"),
     path("running/", views.running, name="running"),
     path("<uuid:job_id>/", views.detail, name="detail"),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("<uuid:job_id>/metrics/", views.read_metrics, name="metrics"),
     path("<uuid:job_id>/numbers/", views.numbers, name="numbers"),
     path("<uuid:job_id>/cancel/", views.cancel, name="cancel"),
+    path("<uuid:job_id>/save/", views.save, name="save"),
+    path("<uuid:job_id>/finish/", views.finish, name="finish"),
     path("<uuid:job_id>/delete/", views.delete, name="delete"),
     path("<uuid:job_id>/retry/", views.retry, name="retry"),
 ]

@@ -6,19 +6,16 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from datasets.models import Dataset
-from jobs import estimate, metrics
-from jobs.forms import JobForm
-from jobs.launch import LaunchError, launch, suggest_name
+from jobs import metrics
 from jobs.models import Job
 from jobs.obstacles import obstacle
+from jobs.settings_card import card
 from tuner.events import PHASES
-from tuner.settings import default_learning_rate
 from web.http import UserRequest, page_or_fragment, redirect_htmx
 
 LATEST_JOBS = 5
@@ -59,89 +56,9 @@ def table_context(jobs: Iterable[Job], address: str) -> dict[str, object]:
     }
 
 
-def new(request: UserRequest) -> HttpResponse:
-    """The form of a new job, and what happens when it is sent."""
-    if request.method == "POST":
-        return start(request, JobForm(request.user, request.POST))
-    form = JobForm(request.user, initial=initial_values(request))
-    return render(request, "jobs/new.html", form_context(form))
-
-
-def initial_values(request: UserRequest) -> dict[str, object]:
-    """From a dataset's page: that dataset and a name; from a job's page: its settings."""
-    datasets = Dataset.objects.for_user(request.user)
-    values: dict[str, object] = {}
-    if like := valid_uuid(request.GET.get("like")):
-        values |= settings_of(get_job_or_404(request, like))
-    if dataset_id := valid_uuid(request.GET.get("dataset")):
-        values["dataset"] = get_object_or_404(datasets, pk=dataset_id)
-    dataset = values.get("dataset") or datasets.newest_first().first()
-    if isinstance(dataset, Dataset):
-        values["dataset"] = dataset
-        values["tuned_model_name"] = suggest_name(request.user, dataset.name)
-    return values
-
-
-def settings_of(job: Job) -> dict[str, object]:
-    """The form's values for a job like this one."""
-    validation = job.validation_version
-    return {
-        **job.settings,
-        "adapter_size": job.settings["lora_rank"],
-        "dataset": job.dataset_version.dataset,
-        "validation_dataset": validation.dataset if validation else None,
-        "base_model": job.base_model_id,
-    }
-
-
 def whole_number(text: str | None) -> int:
     """The address's number; 0 when it is missing or none."""
     return int(text) if text and text.isdecimal() and len(text) < 10 else 0
-
-
-def valid_uuid(text: str | None) -> UUID | None:
-    """The address's id, or None when there is none. 404 when it is no id."""
-    if not text:
-        return None
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise Http404 from error
-
-
-def start(request: UserRequest, form: JobForm) -> HttpResponse:
-    """Launch the job and go to its page, or show the form again with what is wrong."""
-    if form.is_valid():
-        try:
-            job = launch(form.order())
-        except LaunchError as error:
-            form.add_error(error.field, str(error))
-        else:
-            return redirect_htmx(request, job.get_absolute_url())
-    return render(request, "jobs/new.html", form_context(form), status=422)
-
-
-def form_context(form: JobForm) -> dict[str, object]:
-    """What the page of the form shows."""
-    return {
-        "form": form,
-        "default_learning_rate": default_learning_rate("lora", 0),
-        "obstacle": obstacle(),
-    }
-
-
-@require_POST
-def show_estimate(request: UserRequest) -> HttpResponse:
-    """The card beside the form, for the values typed so far."""
-    form = JobForm(request.user, request.POST)
-    prediction = None
-    if form.is_valid():
-        order = form.order()
-        prediction = estimate.predict(
-            order.version, order.base_model, order.settings, order.validation_version
-        )
-    context = {"estimate": prediction, **form_context(form)}
-    return render(request, "jobs/_estimate.html", context)
 
 
 @require_GET
@@ -149,7 +66,7 @@ def detail(request: UserRequest, job_id: UUID) -> HttpResponse:
     """The job's page."""
     job = get_job_or_404(request, job_id)
     lines = reversed(job.log_lines.order_by("-pk")[: metrics.LOG_LINES])
-    context = {"job": job, "log_lines": lines, **header_context(job)}
+    context = {"job": job, "log_lines": lines, "card": card(job), **header_context(job)}
     return render(request, "jobs/detail.html", context)
 
 
@@ -187,11 +104,29 @@ def numbers(request: UserRequest, job_id: UUID) -> HttpResponse:
 @require_POST
 def cancel(request: UserRequest, job_id: UUID) -> HttpResponse:
     """Ask the job to stop."""
+    get_job_or_404(request, job_id).work.request_cancel()
+    return header_or_page(request, job_id)
+
+
+@require_POST
+def save(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """Ask for a checkpoint after the step that runs now."""
+    get_job_or_404(request, job_id).work.request_save()
+    return header_or_page(request, job_id)
+
+
+@require_POST
+def finish(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """Ask the tuning to end after the step that runs now, and to keep its model."""
+    get_job_or_404(request, job_id).work.request_finish()
+    return header_or_page(request, job_id)
+
+
+def header_or_page(request: UserRequest, job_id: UUID) -> HttpResponse:
+    """The job as it is now: its header alone for a script, else the way back to its page."""
     job = get_job_or_404(request, job_id)
-    job.work.request_cancel()
-    context = {"job": job, **header_context(job)}
     if request.htmx:
-        return render(request, "jobs/_header.html", context)
+        return render(request, "jobs/_header.html", {"job": job, **header_context(job)})
     return redirect(job)
 
 

@@ -5,9 +5,10 @@ Knows folders and facts; not how models are made (`jobs`) or run (`serving`).
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.validators import RegexValidator
@@ -117,6 +118,21 @@ class TunedModel(models.Model):
     def folder(self) -> Path:
         """An adapter in peft's format with its chat template, or a whole model."""
         return Path(settings.DATA_DIR) / self.folder_name
+
+    @property
+    def adapter_config(self) -> dict[str, Any]:
+        """What its files say of the adapter, in peft's words; empty for a whole model."""
+        try:
+            config = json.loads((self.folder / "adapter_config.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def adapter_size(self) -> int:
+        """The width of the adapter; 0 for a whole model."""
+        known = self.provenance.get("adapter_size")
+        return int(known if known is not None else self.adapter_config.get("r", 0))
 
     @property
     def weights_folder(self) -> Path:

@@ -1,35 +1,58 @@
-// The form of a new job: the learning rate as the multiplier is typed, and how many advanced
-// settings differ from their defaults.
+// The form of a new job: how many settings behind each fold differ from their defaults, and rows
+// of more data that come and go without asking the server.
 
 for (const form of document.querySelectorAll("[data-job-form]")) {
-  const multiplier = form.querySelector("[name=learning_rate_multiplier]");
-  const output = form.querySelector("[data-learning-rate]");
-  const badge = form.querySelector("[data-changed-count]");
-  const advanced = [...form.querySelectorAll("[data-advanced] :is(input, select)")];
-  // Not `form.dataset`: that is the field of this name.
-  const defaultRate = Number(form.getAttribute("data-default-learning-rate"));
-  const initial = new Map(advanced.map((control) => [control, defaultValue(control)]));
-
-  function showLearningRate() {
-    const rate = Number(multiplier.value) * defaultRate;
-    output.textContent = multiplier.value !== "" && rate > 0 ? String(Number(rate.toPrecision(4))) : "not a number above 0";
-  }
-
-  function showChangedCount() {
-    const count = advanced.filter((control) => control.value !== initial.get(control)).length;
-    badge.hidden = count === 0;
-    badge.textContent = `${count} changed`;
-  }
-
-  form.addEventListener("input", () => {
-    showLearningRate();
-    showChangedCount();
-  });
-  showLearningRate();
+  for (const fold of form.querySelectorAll("[data-fold]")) countChanges(form, fold);
+  keepRows(form);
   form.querySelector("[data-focus]")?.focus();
 }
 
-function defaultValue(control) {
-  if (control.tagName !== "SELECT") return control.defaultValue;
-  return [...control.options].find((option) => option.defaultSelected)?.value ?? control.value;
+function countChanges(form, fold) {
+  const badge = fold.querySelector("[data-changed-count]");
+
+  form.addEventListener("input", () => {
+    const changed = [...fold.querySelectorAll("[data-default]")].filter(isChanged).length;
+    badge.textContent = `${changed} changed`;
+    badge.hidden = changed === 0;
+  });
+}
+
+// An empty field means its default, and 1 is 1.0.
+function isChanged(control) {
+  const untouched = control.dataset.default;
+  if (control.type === "checkbox") return String(control.checked) !== untouched;
+  if (control.value === "" || control.value === untouched) return false;
+  return untouched === "" || Number(control.value) !== Number(untouched);
+}
+
+function keepRows(form) {
+  const rows = form.querySelector("[data-rows]");
+  const template = form.querySelector("[data-row-template]");
+  const total = form.querySelector("[name=more-TOTAL_FORMS]");
+
+  function offerRemoval() {
+    for (const button of rows.querySelectorAll("[data-remove-row]")) button.hidden = false;
+  }
+
+  form.querySelector("[data-add-row]").addEventListener("click", (event) => {
+    event.preventDefault();
+    const number = Number(total.value);
+    rows.insertAdjacentHTML("beforeend", template.innerHTML.replaceAll("__prefix__", number));
+    total.value = number + 1;
+    offerRemoval();
+    rows.lastElementChild.querySelector("select").focus();
+  });
+
+  // A removed row stays as an empty one that is not shown: the numbers of the others stay theirs.
+  rows.addEventListener("click", (event) => {
+    const row = event.target.closest("[data-remove-row]")?.closest("[data-row]");
+    if (!row) return;
+    row.querySelector("select").value = "";
+    row.hidden = true;
+    form.querySelector("[data-add-row]").focus();
+    form.dispatchEvent(new Event("change"));
+    form.dispatchEvent(new Event("input"));
+  });
+
+  offerRemoval();
 }

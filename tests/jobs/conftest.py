@@ -23,9 +23,9 @@ from work.claim import Claim, claim_item
 JobMaker = Callable[..., Job]
 
 
-def write_rows(path: Path, count: int) -> Path:
+def write_rows(path: Path, count: int, ask: str = "what follows") -> Path:
     """A file of `count` different examples."""
-    rows = [{"text_input": f"what follows {n}?", "output": str(n + 1)} for n in range(count)]
+    rows = [{"text_input": f"{ask} {n}?", "output": str(n + 1)} for n in range(count)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
@@ -47,7 +47,7 @@ def dataset(alice: User, data_dir: Path, tmp_path: Path) -> Dataset:
 def make_job(alice: User, dataset: Dataset, tiny_base: BaseModel) -> JobMaker:
     """Launch a job of Alice's; two epochs of nine steps unless said otherwise."""
 
-    def make(name: str = "counter", **chosen: Any) -> Job:
+    def make(name: str = "counter", order: dict[str, Any] | None = None, **chosen: Any) -> Job:
         settings = TuningSettings(**{"epochs": 2, "validation_share": 0.1, **chosen})
         return launch(
             Order(
@@ -56,6 +56,7 @@ def make_job(alice: User, dataset: Dataset, tiny_base: BaseModel) -> JobMaker:
                 base_model=tiny_base,
                 tuned_model_name=name,
                 settings=settings,
+                **(order or {}),
             )
         )
 
@@ -84,3 +85,17 @@ def losses(job: Job) -> list[float]:
 def steps(job: Job, name: str = "train/loss") -> list[int]:
     """The steps that have a point."""
     return list(job.points.filter(name=name).order_by("seq").values_list("step", flat=True))
+
+
+@pytest.fixture
+def other(alice: User, data_dir: Path, tmp_path: Path) -> Dataset:
+    """Twenty more examples of Alice's, in a dataset of their own."""
+    return intake.create_dataset(alice, "others", write_rows(tmp_path / "others.jsonl", 20, "say"))
+
+
+def rows(*chosen: tuple[Dataset, float]) -> dict[str, object]:
+    """More datasets and their weights, as the form sends them."""
+    sent: dict[str, object] = {"more-TOTAL_FORMS": len(chosen), "more-INITIAL_FORMS": 0}
+    for number, (dataset, weight) in enumerate(chosen):
+        sent |= {f"more-{number}-dataset": dataset.pk, f"more-{number}-weight": weight}
+    return sent

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 from django.test import Client
 
@@ -21,89 +19,6 @@ def page(client: Client, alice: User) -> Client:
     """Alice's browser."""
     client.force_login(alice)
     return client
-
-
-def form_values(data: Dataset, shelf: BaseModel, **changed: object) -> dict[str, object]:
-    return {
-        "request_id": uuid.uuid4(),
-        "dataset": data.pk,
-        "base_model": shelf.pk,
-        "tuned_model_name": "counter",
-        "epochs": 5,
-        "batch_size": 4,
-        "learning_rate_multiplier": "1.0",
-        "adapter_size": 8,
-        "validation_dataset": "",
-        **changed,
-    }
-
-
-def test_the_form_starts_a_job_and_goes_to_its_page(
-    page: Client, dataset: Dataset, tiny_base: BaseModel
-) -> None:
-    answer = page.post("/jobs/new/", form_values(dataset, tiny_base))
-    job = Job.objects.get()
-    assert (answer.status_code, answer["Location"]) == (302, f"/jobs/{job.pk}/")
-    assert job.settings["validation_share"] == 0.15
-    assert job.settings["lora_rank"] == 8
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("epochs", 0),
-        ("epochs", "many"),
-        ("batch_size", 0),
-        ("learning_rate_multiplier", -1),
-        ("learning_rate_multiplier", "abc"),
-        ("learning_rate_multiplier", "nan"),
-        ("learning_rate_multiplier", "inf"),
-        ("adapter_size", 3),
-        ("tuned_model_name", ""),
-        ("tuned_model_name", "x" * 61),
-        ("base_model", uuid.UUID(int=0)),
-        ("dataset", uuid.UUID(int=0)),
-        ("warmup_share", 2),
-    ],
-)
-def test_a_bad_value_is_refused_at_its_field_and_nothing_starts(
-    page: Client, dataset: Dataset, tiny_base: BaseModel, field: str, value: object
-) -> None:
-    answer = page.post("/jobs/new/", form_values(dataset, tiny_base, **{field: value}))
-    assert answer.status_code == 422
-    form = answer.context["form"]
-    assert form.errors.get(field) or form.non_field_errors()
-    assert 'role="alert"' in answer.content.decode()
-    assert not Job.objects.exists()
-    assert not WorkItem.objects.filter(kind="tuning").exists()
-
-
-def test_someone_elses_dataset_cannot_be_tuned_on(
-    client: Client, bob: User, dataset: Dataset, tiny_base: BaseModel
-) -> None:
-    client.force_login(bob)
-    assert client.post("/jobs/new/", form_values(dataset, tiny_base)).status_code == 422
-    assert client.get(f"/jobs/new/?dataset={dataset.pk}").status_code == 404
-
-
-def test_the_card_counts_steps_and_says_when_it_knows_no_time(
-    page: Client, dataset: Dataset, tiny_base: BaseModel
-) -> None:
-    answer = page.post("/jobs/estimate/", form_values(dataset, tiny_base)).content.decode()
-    assert "Ready to start" in answer
-    assert '<dd class="number">34</dd>' in answer
-    assert '<dd class="number">45</dd>' in answer
-    assert "unknown yet" in answer
-
-
-def test_the_card_says_what_is_missing(
-    page: Client, dataset: Dataset, tiny_base: BaseModel
-) -> None:
-    values = form_values(dataset, tiny_base, tuned_model_name="", epochs="")
-    answer = page.post("/jobs/estimate/", values).content.decode()
-    assert "Before it can start" in answer
-    assert "Tuned model name: This field is required." in answer
-    assert "Epochs: This field is required." in answer
 
 
 def test_the_page_shows_a_finished_job(page: Client, make_job: JobMaker) -> None:
@@ -224,14 +139,6 @@ def test_the_table_has_a_row_for_each_epoch(page: Client, make_job: JobMaker) ->
 def test_the_rail_shows_what_runs(page: Client, make_job: JobMaker) -> None:
     make_job("on the rail")
     assert "on the rail" in page.get("/jobs/running/").content.decode()
-
-
-def test_a_job_like_another_begins_with_its_settings(page: Client, make_job: JobMaker) -> None:
-    job = make_job(epochs=3, batch_size=2, lora_rank=4)
-    form = page.get(f"/jobs/new/?like={job.pk}").context["form"]
-    chosen = [form[name].value() for name in ("epochs", "batch_size", "adapter_size")]
-    assert chosen == [3, 2, 4]
-    assert form["tuned_model_name"].value() == "numbers"
 
 
 def test_sample_data_is_one_button_from_a_job(
