@@ -6,6 +6,7 @@ Knows how families name their parts, from the paths of their modules; nothing of
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence, Set
 from typing import Any
 
 from torch import nn
@@ -27,7 +28,11 @@ _NAMES_SHOWN = 12
 def adapted_layers(model: Any, wanted: tuple[str, ...]) -> list[str]:
     """The shortest names that peft needs to find exactly the wanted layers of `model`."""
     linear = linear_layers(model)
-    chosen = {path for name in wanted for path in _matching(name, linear)}
+    return shortest_names({path for name in wanted for path in _matching(name, linear)}, linear)
+
+
+def shortest_names(chosen: Set[str], linear: Sequence[str]) -> list[str]:
+    """The shortest names that mean just the chosen ones among all linear layers."""
     return sorted({_shortest_name(path, chosen, linear) for path in chosen})
 
 
@@ -58,7 +63,7 @@ def _matching(name: str, linear: list[str]) -> list[str]:
     )
 
 
-def _shortest_name(path: str, chosen: set[str], linear: list[str]) -> str:
+def _shortest_name(path: str, chosen: Set[str], linear: Sequence[str]) -> str:
     """The last parts of a path, as many as it takes to name no layer that is not chosen."""
     parts = path.split(".")
     for start in range(len(parts) - 1, 0, -1):

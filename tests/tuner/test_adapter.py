@@ -47,7 +47,7 @@ def test_stock_peft_loads_it_with_identical_logits(tiny_model, adapter):
     ).eval()
     job = Job(SETTINGS, COUNTING, [], tiny_model, None, None)
     ours = Run(job, None).model.eval()
-    load_adapter_weights(ours, adapter / "adapter_model.safetensors")
+    load_adapter_weights(ours, adapter)
     ids = torch.tensor([job.encoder.encode_example(COUNTING[0]).ids])
     with torch.no_grad():
         assert torch.equal(stock(ids).logits, ours(ids).logits)
