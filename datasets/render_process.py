@@ -53,7 +53,9 @@ def rendered(encoder: Any, record: dict[str, Any]) -> dict[str, Any]:
     return {
         "tokens": len(encoded),
         "trained": sum(encoded.trained),
-        "pieces": [(text.replace("\n", "↵\n"), trained) for text, trained in pieces[:TOKENS_SHOWN]],
+        "pieces": [
+            (text.replace("\n", "↵\n"), trained) for text, trained, _ in pieces[:TOKENS_SHOWN]
+        ],
         "left_out": max(0, len(pieces) - TOKENS_SHOWN),
     }
 

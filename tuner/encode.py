@@ -18,11 +18,11 @@ from typing import Any
 from jinja2 import TemplateError
 from jinja2.exceptions import SecurityError
 from tokenizers import Encoding, Tokenizer
-from tokenizers.decoders import DecodeStream
 
 from tuner.chat_template import PLAIN_TEMPLATE, compile_template, written_tokens
 from tuner.errors import ExampleError, ModelError
 from tuner.examples import Example, Message
+from tuner.token_text import Piece, TextStream, pieces
 from tuner.tokenizer_files import (
     TEMPLATE_FILE,
     TOKENIZER_FILES,
@@ -33,7 +33,7 @@ from tuner.tokenizer_files import (
     special_tokens,
 )
 
-__all__ = ["TOKENIZER_FILES", "ChatEncoder", "Encoded", "TextStream", "read_json"]
+__all__ = ["TOKENIZER_FILES", "ChatEncoder", "Encoded", "Piece", "TextStream", "read_json"]
 
 _PROBE = (Message("user", "probe question"), Message("assistant", "probe answer"))
 
@@ -189,13 +189,9 @@ class ChatEncoder:
         """A decoder for one answer, fed token by token."""
         return TextStream(self.tokenizer, skip_special_tokens=True)
 
-    def pieces(self, encoded: Encoded) -> list[tuple[str, bool]]:
+    def pieces(self, encoded: Encoded) -> list[Piece]:
         """The text of each token, special ones too; a character split over tokens comes whole."""
-        stream = TextStream(self.tokenizer, skip_special_tokens=False)
-        texts = [stream.feed(token) for token in encoded.ids]
-        return [
-            (text, trained) for text, trained in zip(texts, encoded.trained, strict=True) if text
-        ]
+        return list(pieces(self.tokenizer, encoded.ids, encoded.trained))
 
     @cached_property
     def end_ids(self) -> frozenset[int]:
@@ -284,19 +280,6 @@ class ChatEncoder:
     def _special_ids(self) -> frozenset[int]:
         added = self.tokenizer.get_added_tokens_decoder()
         return frozenset(token for token, about in added.items() if about.special)
-
-
-class TextStream:
-    """Text of tokens that come one at a time, never half a character."""
-
-    def __init__(self, tokenizer: Tokenizer, *, skip_special_tokens: bool) -> None:
-        self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=skip_special_tokens)
-
-    def feed(self, token: int) -> str:
-        """The text that this token completes; empty while a character is unfinished."""
-        text: str | None = self._stream.step(self._tokenizer, token)
-        return text or ""
 
 
 def _find_content(text: str, content: str, cursor: int) -> tuple[int, int] | None:

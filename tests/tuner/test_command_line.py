@@ -1,4 +1,4 @@
-"""`python -m tuner train`: one JSON object per event, and one sentence for bad input."""
+"""`python -m tuner`: one JSON object per event, tokens to look at, a sentence for bad input."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.tuner.making import COUNTING
 from tuner.__main__ import main
+from tuner.encode import ChatEncoder
 
 SHARED = {"event", "step", "epoch", "train_loss", "validation_loss"}
 
@@ -80,6 +81,13 @@ def test_a_validation_file_is_measured_and_not_trained(tiny_model, data, tmp_pat
         (["--base", "absent"], "There is no folder absent"),
         (["--out", "tests"], "exists already"),
         (["--speed", "9"], "unrecognized arguments"),
+        (["--data", "chat.jsonl:often"], "'often' behind the colon"),
+        (["--data", "chat.jsonl:0"], "There is no file chat.jsonl"),
+        (["--replay-share", "0.5"], "needs conversations to replay"),
+        (["--replay", "benchmarks"], "cannot be read"),
+        (["--settings", "absent.yaml"], "There is no file absent.yaml"),
+        (["--resume-from", "absent"], "There is no folder absent"),
+        (["--resume-from", "docs"], "holds no complete checkpoint"),
     ],
 )
 def test_bad_input_ends_in_one_sentence_and_exit_code_2(
@@ -114,3 +122,102 @@ def test_a_full_disk_ends_in_a_sentence_without_an_adapter(tiny_model, data, tmp
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "could not be saved" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
+
+
+def test_several_files_are_mixed_by_weight_and_conversations_replayed(
+    tiny_model, data, tmp_path, capsys
+):
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text(data.read_text())
+    options = ("--data", f"{data}:0.5", "--replay", str(talk), "--replay-share", "0.25")
+    command = arguments(tiny_model, data, tmp_path / "out", *options, "--max-steps", "1")
+    assert main([*command, "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    started = next(event for event in events if event["event"] == "started")
+    assert started["training_examples"] == 12 + 6 + 6
+
+
+def test_a_settings_file_is_read_and_the_command_line_wins(tiny_model, data, tmp_path, capsys):
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        "epochs: 3\nbatch_size: auto\nlearning_rate: 1e-4\nlora_rank: 2\n"
+        "activation_checkpointing: off\n"
+    )
+    options = ("--settings", str(file), "--max-steps", "2", "--lora-rank", "4", "--json")
+    assert main(arguments(tiny_model, data, tmp_path / "out", *options)) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    started = next(event for event in events if event["event"] == "started")
+    assert (started["total_steps"], started["learning_rate"]) == (2, 1e-4)
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())["settings"]
+    assert (settings["lora_rank"], settings["batch_size"]) == (4, 2)
+    assert settings["activation_checkpointing"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("epoch: 3", "Unknown setting 'epoch'. Did you mean epochs?"),
+        ("epochs: [1", "is not YAML: line 1"),
+        ("- epochs", "holds no settings"),
+        ("epochs: many", "Epochs must be a whole number from 1"),
+        ("learning_rate: 0.1\nlearning_rate_multiplier: 2", "not both"),
+    ],
+)
+def test_a_wrong_settings_file_is_answered_in_one_sentence(
+    tiny_model, data, tmp_path, capsys, text, sentence
+):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    command = arguments(tiny_model, data, tmp_path / "out", "--settings", str(file))
+    assert main(command) == 2
+    complaints = capsys.readouterr().err
+    assert sentence in complaints
+    assert len(complaints.splitlines()) == 1
+
+
+def test_a_job_goes_on_from_the_newest_checkpoint_in_a_folder(tiny_model, data, tmp_path, capsys):
+    saved = tmp_path / "checkpoints"
+    options = ("--checkpoints", str(saved), "--epochs", "2", "--json")
+    assert main(arguments(tiny_model, data, tmp_path / "out", *options)) == 0
+    assert [path.name for path in sorted(saved.iterdir())] == ["step-3", "step-6"]
+    capsys.readouterr()
+    options = ("--resume-from", str(saved), "--epochs", "2", "--json")
+    assert main(arguments(tiny_model, data, tmp_path / "again", *options)) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert next(event for event in events if event["event"] == "started")["step"] == 6
+
+
+def test_encoded_examples_are_kept_where_the_command_line_says(tiny_model, data, tmp_path):
+    options = ("--token-cache", str(tmp_path / "tokens"), "--max-steps", "1")
+    assert main(arguments(tiny_model, data, tmp_path / "out", *options)) == 0
+    assert len(list((tmp_path / "tokens").iterdir())) == 1
+
+
+def inspect(base: Path, data: Path, *options: str) -> list[str]:
+    return ["inspect", "--data", str(data), "--base", str(base), *options]
+
+
+def test_an_example_is_shown_token_by_token_with_what_is_trained_marked(tiny_model, data, capsys):
+    assert main(inspect(tiny_model, data, "--example", "2")) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    encoded = ChatEncoder.load(tiny_model).encode_example(COUNTING[1])
+    assert first.startswith(f"Example 2 of 12: {len(encoded)} tokens, {sum(encoded.trained)} of")
+    marked = [line.split(maxsplit=3) for line in lines if "*" in line]
+    assert [text for *_, text in marked] == ["'4'", "'2'", "'<|im_end|>'"]
+    assert "\x1b" not in "".join(lines)  # colours are for terminals
+
+
+def test_an_example_as_json_holds_ids_and_counts(tiny_model, data, capsys):
+    options = ("--trained-on", "everything", "--max-length-tokens", "8", "--json")
+    assert main(inspect(tiny_model, data, *options, "--over-length", "truncate")) == 0
+    found = json.loads(capsys.readouterr().out)
+    encoded = ChatEncoder.load(tiny_model).encode_example(COUNTING[0])
+    assert [token for piece in found["pieces"] for token in piece["ids"]] == encoded.ids[:8]
+    assert (found["fate"], found["tokens"], found["trained"]) == ("truncated", 8, 7)
+    assert found["length"] == len(encoded)
+
+
+@pytest.mark.parametrize("number", ["0", "13"])
+def test_an_example_that_is_not_there_is_said(tiny_model, data, capsys, number):
+    assert main(inspect(tiny_model, data, "--example", number)) == 2
+    assert "Choose one from 1 to 12" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def with_template(tiny_model, tmp_path):
 
 def trained_text(encoder: ChatEncoder, example: Example) -> str:
     encoded = encoder.encode_example(example)
-    return "".join(text for text, trained in encoder.pieces(encoded) if trained)
+    return "".join(text for text, trained, _ in encoder.pieces(encoded) if trained)
 
 
 @pytest.mark.parametrize("example", [CONVERSATION, COUNTING[0]])

@@ -84,7 +84,7 @@ def test_nothing_left_to_learn_is_said(encoder, policy, sentence):
 def test_what_is_trained_on_is_chosen(encoder):
     def trained(trained_on):
         tokens = encoded(encoder, [CONVERSATION], trained_on=trained_on)[0]
-        return "".join(text for text, is_trained in encoder.pieces(tokens) if is_trained)
+        return "".join(text for text, is_trained, _ in encoder.pieces(tokens) if is_trained)
 
     assert trained("answers") == " 42 世界\n<|im_end|>43<|im_end|>"
     assert trained("last answer") == "43<|im_end|>"

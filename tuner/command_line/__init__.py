@@ -1,0 +1,1 @@
+"""The engine's commands: `train` and `inspect`, their arguments and what they print."""
