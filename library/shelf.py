@@ -120,11 +120,11 @@ def needs_space() -> None:
 
 
 def record_facts(claim: Claim, base: BaseModel) -> None:
-    """Write down what the model is and how fast this machine tunes it."""
-    from tuner.calibrate import measure_timing  # imports torch
+    """Write down what the model is, how fast this machine tunes it and what that holds."""
+    from tuner.calibrate import calibrate  # imports torch
 
     base.facts = check_base_model(base.folder).as_dict()
-    base.timing = measure_timing(base.folder).as_dict()
+    base.timing = calibrate(base.folder).as_dict()
     with claim.fenced(progress=1.0):
         base.save(update_fields=["facts", "timing"])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 
 from tuner import plan
@@ -15,8 +16,9 @@ from tuner.clock import Clock
 from tuner.convert import read_facts
 from tuner.encode import ChatEncoder
 from tuner.encoded import EncodedExamples
-from tuner.errors import ExampleError, SettingsError
+from tuner.errors import SettingsError
 from tuner.examples import Example
+from tuner.methods import check_method
 from tuner.probes import Probes
 from tuner.settings import TuningSettings
 
@@ -40,10 +42,12 @@ class Job:
         *,
         stop_now: Callable[[], bool] | None = None,
         output: Path | None = None,
+        token_cache: Path | None = None,
     ) -> None:
         self.moved = moved or _unwatched
         self.clock = Clock()
         self.facts = read_facts(base)
+        check_method(settings, self.facts)
         self.settings = settings
         self.base = base
         self.checkpoint_folder = checkpoint_folder
@@ -55,13 +59,19 @@ class Job:
         self.limit_tokens = limit = min(
             settings.max_length_tokens, self.facts.context_length_tokens
         )
-        self.training = EncodedExamples(self.encoder, examples, limit, self.moved)
-        self.validation = EncodedExamples(self.encoder, validation, limit, self.moved)
-        if not len(self.training):
-            raise ExampleError(
-                f"None of the {len(examples)} examples has at most {limit} tokens.",
-                "Add shorter examples or raise the limit.",
+        self.training, self.validation = (
+            EncodedExamples(
+                self.encoder,
+                group,
+                limit,
+                self.moved,
+                trained_on=settings.trained_on,
+                over_length=settings.over_length,
+                token_cache=token_cache,
             )
+            for group in self._groups
+        )
+        self.training.check_not_empty()
         if settings.early_stopping_patience is not None and not len(self.validation):
             raise SettingsError(
                 "Stopping early needs validation examples to compare losses on. Hold a share of "
@@ -74,6 +84,18 @@ class Job:
     @cached_property
     def data_hash(self) -> str:
         return hash_examples(*self._groups)
+
+    def expect_after(self, step: int) -> None:
+        """Have the examples of the steps after this one encoded ahead, in their order."""
+        batches = plan.training_batches(len(self.training), self.settings, after_step=step)
+        # Within two epochs, of which the first may be a part, every example occurs.
+        coming = islice(batches, 2 * self.steps_per_epoch)
+        self.training.expect(chain.from_iterable(indices for _, indices in coming))
+
+    def close(self) -> None:
+        """Stop encoding ahead."""
+        self.training.close()
+        self.validation.close()
 
     @property
     def keeps_best(self) -> bool:

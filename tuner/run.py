@@ -21,22 +21,19 @@ from tuner.adapter import model_files, prepare_model
 from tuner.best_weights import BestInMemory, BestOnDisk, BestWeights
 from tuner.checkpoint import Checkpoint, save_checkpoint
 from tuner.early_stopping import count_evaluation, has_stalled
-from tuner.encoded import EncodedExamples
 from tuner.errors import DivergedError
 from tuner.events import Evaluated, ExampleLosses, Finished, Sampled, Saved, Started, Step
 from tuner.example_losses import remember, worst
-from tuner.families import layout
-from tuner.fast.model import FastDecoder, causal_model, fits
+from tuner.forward_path import ForwardPath
 from tuner.job import Job
 from tuner.memory_in_use import memory_in_use_bytes
 from tuner.precision import choose_precision
 from tuner.probes import Probes
 from tuner.progress import Progress
+from tuner.run_memory import plan_run
 from tuner.storage import write_folder
-from tuner.supervised import BatchLoss, Supervised
+from tuner.supervised import BatchLoss
 from tuner.trainable import Trainable
-
-_TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 16384}
 
 
 class Run:
@@ -59,12 +56,33 @@ class Run:
         self.checkpoints: list[tuple[int, Path]] = []
         if checkpoint:
             self._go_on_from(checkpoint)
+        self.path: Any = None
         self.training: Any = None
         self.validation: Any = None
-        self.checkpoint_activations(job.settings.activation_checkpointing == "on")
+        self.plan = plan_run(
+            job.facts,
+            job.settings,
+            job.training,
+            precision=self.precision,
+            device=self.device,
+            has_validation=len(job.validation) > 0,
+        )
+        self.checkpoint_activations(self.plan.activation_checkpointing)
         self.probes: Probes | None = None
         self.ending: str | None = None
         self.model_step = self.progress.step
+
+    def checkpoint_activations(self, is_checkpointed: bool) -> None:
+        """Compute activations twice from now on, or no longer."""
+        self.path = ForwardPath(
+            self.job,
+            self.model,
+            self.precision,
+            is_checkpointed=is_checkpointed,
+            micro_batch_tokens=self.plan.micro_batch_tokens,
+        )
+        self.training = self.path.objective(self.job.training)
+        self.validation = self.path.objective(self.job.validation)
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         checkpoint.restore(self.trainable, self.optimizer)
@@ -86,13 +104,13 @@ class Run:
             training_examples=len(self.job.training),
             validation_examples=len(self.job.validation),
             dropped_examples=self.job.training.dropped + self.job.validation.dropped,
-            truncated_examples=0,
+            truncated_examples=self.job.training.truncated + self.job.validation.truncated,
             trainable_parameters=self.trainable.count,
             learning_rate=self.job.learning_rate,
             method=settings.method,
-            layout="padded" if self.decoder is None else "packed",
-            activation_checkpointing=self.checkpointed,
-            micro_batch_tokens=self.micro_batch_tokens,
+            layout=self.path.layout,
+            activation_checkpointing=self.path.is_checkpointed,
+            micro_batch_tokens=self.path.micro_batch_tokens,
             precision=self.precision,
             device=self.device.type,
             threads=torch.get_num_threads(),
@@ -249,8 +267,8 @@ class Run:
     def release(self) -> None:
         """Free the weights now: the model holds cycles that would keep them for a while."""
         self.best.forget()
-        self.model = self.optimizer = self.trainable = self.decoder = None
-        self.training = self.validation = None
+        self.model = self.optimizer = self.trainable = None
+        self.path = self.training = self.validation = None
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -263,39 +281,6 @@ class Run:
             torch.manual_seed((self.job.settings.seed << 32) + step)
             loss: BatchLoss = self.training.step(self.model, indices)
             return loss
-
-    @property
-    def micro_batch_tokens(self) -> int:
-        return self.job.settings.micro_batch_tokens or _TOKENS_AT_ONCE[self.device.type]
-
-    def checkpoint_activations(self, wanted: bool) -> None:
-        """From the next step on, compute activations twice instead of keeping them, or not."""
-        self.checkpointed = wanted
-        self.decoder = self._fast_decoder()
-        self.training = self._objective(self.job.training)
-        self.validation = self._objective(self.job.validation)
-
-    def _fast_decoder(self) -> FastDecoder | None:
-        job = self.job
-        if layout(job.facts.family, job.settings) == "packed" and fits(
-            self.model, job.limit_tokens
-        ):
-            dtype = getattr(torch, self.precision)
-            return FastDecoder(self.model, dtype, checkpointing=self.checkpointed)
-        causal = causal_model(self.model)
-        if self.checkpointed:
-            causal.gradient_checkpointing_enable({"use_reentrant": False})
-        elif causal.is_activation_checkpointing:
-            causal.gradient_checkpointing_disable()
-        return None
-
-    def _objective(self, examples: EncodedExamples) -> Supervised:
-        return Supervised(
-            examples,
-            pad_id=self.job.encoder.pad_id,
-            micro_batch_tokens=self.micro_batch_tokens,
-            decoder=self.decoder,
-        )
 
     def _check_finite(self, value: float, name: str, step: int) -> None:
         if math.isfinite(value):

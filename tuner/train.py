@@ -7,6 +7,7 @@ Knows steps, epochs and files; what is learned in a step is the objective's matt
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tuner import plan
@@ -32,6 +33,7 @@ def train(
     save_now: Callable[[int], bool] | None = None,
     stop_now: Callable[[], bool] | None = None,
     moved: Callable[[], None] | None = None,
+    token_cache: Path | None = None,
 ) -> Generator[Event]:
     """Tune `base` on `examples` and leave the tuned model in `folder`, which must not exist yet.
 
@@ -41,7 +43,7 @@ def train(
     was learned is saved. Closing the generator ends the run, frees the model and leaves nothing
     half-written. `moved` is called between two events where they lie far apart: while many
     examples are prepared, while evaluating, and before saving. What it raises ends the run as
-    closing does.
+    closing does. In `token_cache`, a folder, encoded examples are kept for later runs.
     """
     with memory_shortage_in_words(settings):
         yield Phase(name="preparing")
@@ -56,14 +58,19 @@ def train(
             moved,
             stop_now=stop_now,
             output=folder,
+            token_cache=token_cache,
         )
-        checkpoint = load_checkpoint(resume_from, settings, job.data_hash) if resume_from else None
-        yield Phase(name="loading model")
-        run = Run(job, checkpoint)
-        try:
-            yield from _tune_and_save(run, folder)
-        finally:
-            run.release()
+        with closing(job):
+            checkpoint = (
+                load_checkpoint(resume_from, settings, job.data_hash) if resume_from else None
+            )
+            job.expect_after(checkpoint.progress.step if checkpoint else 0)
+            yield Phase(name="loading model")
+            run = Run(job, checkpoint)
+            try:
+                yield from _tune_and_save(run, folder)
+            finally:
+                run.release()
 
 
 def _tune_and_save(run: Run, folder: Path) -> Generator[Event]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tuner.errors import SettingsError
 from tuner.plan import (
     Timing,
+    count_evaluations,
     epoch_batches,
     estimate_seconds,
     learning_rate_at,
@@ -68,6 +71,44 @@ def test_the_estimate_counts_start_steps_evaluations_and_saving():
     tokens = 8 * 50 - 6 * 20  # the shared beginning is computed once in each of two steps
     epoch = 2 * 0.5 + tokens * 0.01 + 80 * 0.001 + 0.1
     assert seconds == pytest.approx(2 + 2 * epoch + 0.1)
+
+
+def test_a_job_of_so_many_steps_costs_its_share_of_the_epochs():
+    whole, half = (
+        estimate_seconds(TIMING, [50] * 80, TuningSettings(batch_size=4, **asked))
+        for asked in ({"epochs": 2}, {"max_steps": 20})
+    )
+    assert half == pytest.approx(TIMING.start_seconds + (whole - TIMING.start_seconds) / 2, rel=0.1)
+
+
+def test_evaluations_follow_the_steps_between_them():
+    def evaluations(**asked: object) -> int:
+        return count_evaluations(25, 10, TuningSettings(**asked), has_validation=True)
+
+    assert evaluations() == 3
+    assert evaluations(evaluate_every_steps=5) == 5
+    assert evaluations(evaluate_every_steps=100) == 1
+    assert count_evaluations(25, 10, TuningSettings(), has_validation=False) == 1
+
+
+def test_full_tuning_and_checkpointing_take_their_share_longer():
+    long = [400] * 400
+    lora = estimate_seconds(TIMING, long, TuningSettings())
+    full = estimate_seconds(TIMING, long, TuningSettings(method="full"))
+    checkpointed = estimate_seconds(TIMING, long, TuningSettings(), checkpointed=True)
+    assert full / lora == pytest.approx(1.5, rel=0.01)
+    assert checkpointed / lora == pytest.approx(1.37, rel=0.01)
+
+
+def test_the_fixed_prompts_cost_at_each_evaluation_as_much_as_is_answered():
+    timing = replace(TIMING, answer_seconds_per_token=0.1)
+    settings = TuningSettings(batch_size=4, max_steps=20, evaluate_every_steps=5)
+    short, long, longest = (
+        estimate_seconds(timing, [50] * 80, settings, longest_answer=tokens)
+        for tokens in (10, 20, 1000)
+    )
+    assert long - short == pytest.approx(4 * 10 * 0.1)
+    assert longest - long == pytest.approx(4 * 28 * 0.1)
 
 
 def test_a_timing_survives_a_dictionary():
