@@ -13,11 +13,16 @@ from django.conf import settings
 from accounts.models import User
 from datasets.models import DatasetVersion
 from jobs.data_parts import Part
+from jobs.estimate import Estimate
 from jobs.models import Job
 from library.models import BaseModel, TunedModel
 from tuner.convert import read_facts
 from tuner.errors import TunerError
+from tuner.memory import WILL_NOT_FIT
+from tuner.methods import check_method
 from tuner.settings import TuningSettings
+from tuner.start import check_start as check_start_mode
+from tuner.start import read_start
 from web import disk
 from work.status import ACTIVE
 
@@ -72,9 +77,13 @@ def check(order: Order) -> None:
 def check_here(order: Order) -> None:
     """The base model's files are there, and this machine can tune them by the method chosen."""
     try:
-        read_facts(order.base_model.folder)
+        facts = read_facts(order.base_model.folder)
     except TunerError as error:
         raise LaunchError(str(error), "base_model") from error
+    try:
+        check_method(order.settings, facts)
+    except TunerError as error:
+        raise LaunchError(str(error), "method") from error
 
 
 def check_datasets(order: Order) -> None:
@@ -134,25 +143,47 @@ def check_start(order: Order) -> None:
             "QLoRA, or start from the base model itself.",
             "method",
         )
-    if order.start_mode == "continue":
-        check_same_adapter(start, order.settings)
+    try:
+        if order.start_mode == "continue":
+            check_same_adapter(start, order.settings)
+        check_start_mode(start.folder, order.start_mode, order.settings, start.weights_folder)
+    except TunerError as error:
+        raise LaunchError(str(error), "start_mode") from error
 
 
 def check_same_adapter(start: TunedModel, chosen: TuningSettings) -> None:
-    """An adapter that is tuned on keeps its shape."""
-    if start.adapter_size != chosen.lora_rank:
+    """An adapter that is tuned on keeps its size and its switches."""
+    adapter = read_start(start.folder)
+    if adapter.rank != chosen.lora_rank:
         raise LaunchError(
-            f"The adapter of {start.name} has size {start.adapter_size} and keeps it while it is "
-            f"tuned on. Choose {start.adapter_size}, or put a new adapter on top of it.",
+            f"The adapter of {start.name} has size {adapter.rank} and keeps it while it is "
+            f"tuned on. Choose {adapter.rank}, or put a new adapter on top of it.",
             "adapter_size",
         )
     for name, word in (("use_rslora", "rsLoRA"), ("use_dora", "DoRA")):
-        if start.adapter_config.get(name, False) != getattr(chosen, name):
+        if getattr(adapter, name) != getattr(chosen, name):
             raise LaunchError(
                 f"{start.name} was tuned {'without' if getattr(chosen, name) else 'with'} {word}, "
-                "and so it has to be tuned on. Change the switch, or put a new adapter on top.",
+                "and so it has to be tuned on. Change the switch, or start from another model.",
                 name,
             )
+
+
+def check_memory(order: Order, predicted: Estimate) -> None:
+    """What will not fit starts only when the person says so."""
+    memory = predicted.memory
+    if memory and memory.verdict == WILL_NOT_FIT and not order.accepts_memory:
+        raise LaunchError(
+            f"This needs about {gigabytes(memory.peak_bytes)} of memory, and "
+            f"{gigabytes(memory.available_bytes)} are free. Choose a smaller batch, length or base "
+            "model, or tick the box to start all the same.",
+            "accepts_memory",
+        )
+
+
+def gigabytes(size_bytes: int) -> str:
+    """`7.4 GB`."""
+    return f"{size_bytes / 1e9:.1f} GB"
 
 
 def check_name(order: Order) -> None:

@@ -17,7 +17,6 @@ from jobs import launch
 from jobs.data_parts import Part, counts
 from jobs.data_rows import DatasetChoice, ReplayChoice, make_rows, weight_field
 from jobs.form_folds import FIELD_OF, Fold, Problem, data_fold, folds, mark_defaults, problems
-from jobs.models import START_MODES
 from jobs.setting_fields import (
     AUTOMATIC,
     TOPICS,
@@ -28,6 +27,7 @@ from library.models import BaseModel, TunedModel
 from tuner.auto import is_auto, resolve
 from tuner.errors import SettingsError
 from tuner.settings import TuningSettings
+from tuner.start import START_MODES
 
 OPEN = ("method", *AUTOMATIC)
 """Settings that stand in the open; the others are behind the folds of TOPICS."""

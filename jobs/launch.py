@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from accounts.models import User
 from jobs import estimate
 from jobs.data_parts import Part, parts_of
-from jobs.door import LaunchError, Order, check, check_name
+from jobs.door import LaunchError, Order, check, check_memory, check_name
 from jobs.models import KIND, Job, JobDataset
 from library.models import TunedModel
 from work.models import WorkItem
@@ -27,6 +27,7 @@ def launch(order: Order) -> Job:
         return already
     check(order)
     predicted = predict(order)
+    check_memory(order, predicted)
     try:
         with transaction.atomic():
             check_name(order)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 KIND = "tuning"
-START_MODES = ("continue", "stack")
-"""Go on tuning the adapter one starts from, or put a fresh one on top of it."""
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -74,7 +72,7 @@ class Job(models.Model):
     started_from_name = models.CharField(max_length=60, default="", blank=True)
     """The name it had then; kept when the model is deleted."""
     start_mode = models.CharField(max_length=10, default="", blank=True)
-    """One of START_MODES when it starts from an adapter, else empty."""
+    """One of `tuner.start.START_MODES` when it starts from an adapter, else empty."""
     tuned_model_name = models.CharField(max_length=60)
     tuned_model = models.OneToOneField(TunedModel, models.SET_NULL, null=True, related_name="job")
     settings = models.JSONField()

@@ -14,7 +14,7 @@ from datasets.models import Dataset
 from jobs import estimate
 from jobs.data_parts import parts_of
 from jobs.data_rows import with_another_row
-from jobs.door import LaunchError, check, check_name
+from jobs.door import LaunchError, check, check_memory, check_name
 from jobs.form_folds import FIELD_OF, methods, usual_values
 from jobs.forms import JobForm
 from jobs.launch import launch, predict, suggest_name
@@ -75,6 +75,7 @@ def foreseen(form: JobForm) -> estimate.Estimate | None:
     try:
         check(order)
         check_name(order)
+        check_memory(order, prediction)
     except LaunchError as error:
         form.add_error(error.field, str(error))
         return prediction if error.field == "accepts_memory" else None
@@ -180,10 +181,9 @@ def going_on_from(model: TunedModel) -> dict[str, object]:
     values: dict[str, object] = {"start_from": model.pk, "base_model": model.base_id}
     if model.is_whole:
         return {**values, "method": "full"}
-    made = model.provenance.get("settings", {})
-    kept = {name: made[name] for name in ("lora_alpha", "lora_layers") if name in made}
-    switches = {name: model.adapter_config.get(name, False) for name in ("use_rslora", "use_dora")}
-    return {**values, **kept, **switches, "adapter_size": model.adapter_size or 8}
+    config = model.adapter_config
+    switches = {name: config.get(name, False) for name in ("use_rslora", "use_dora")}
+    return {**values, **switches, "adapter_size": config.get("r", model.adapter_size)}
 
 
 def valid_uuid(text: str | None) -> UUID | None:

@@ -18,7 +18,7 @@ from web.http import UserRequest
 
 def get_model_or_404(request: UserRequest, model_id: UUID) -> TunedModel:
     """The person's own model; anyone else's is not there."""
-    models = TunedModel.objects.for_user(request.user).select_related("base", "job")
+    models = TunedModel.objects.for_user(request.user).select_related("base", "job", "whole_base")
     return get_object_or_404(models, pk=model_id)
 
 

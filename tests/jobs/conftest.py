@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,19 @@ def rows(*chosen: tuple[Dataset, float]) -> dict[str, object]:
     for number, (dataset, weight) in enumerate(chosen):
         sent |= {f"more-{number}-dataset": dataset.pk, f"more-{number}-weight": weight}
     return sent
+
+
+def form_values(data: Dataset, shelf: BaseModel, **changed: object) -> dict[str, object]:
+    """What the form of a new job sends when little of it was touched."""
+    return {
+        "request_id": uuid.uuid4(),
+        "dataset": data.pk,
+        "base_model": shelf.pk,
+        "tuned_model_name": "counter",
+        "epochs": 5,
+        "batch_size": 4,
+        "learning_rate_multiplier": "1.0",
+        "adapter_size": 8,
+        "validation_dataset": "",
+        **changed,
+    }

@@ -12,7 +12,7 @@ from accounts.models import User
 from datasets.models import Dataset
 from jobs.models import Job
 from library.models import BaseModel
-from tests.jobs.conftest import JobMaker, rows
+from tests.jobs.conftest import JobMaker, form_values, rows
 from tuner.settings import TuningSettings
 from work.models import WorkItem
 
@@ -22,21 +22,6 @@ def page(client: Client, alice: User) -> Client:
     """Alice's browser."""
     client.force_login(alice)
     return client
-
-
-def form_values(data: Dataset, shelf: BaseModel, **changed: object) -> dict[str, object]:
-    return {
-        "request_id": uuid.uuid4(),
-        "dataset": data.pk,
-        "base_model": shelf.pk,
-        "tuned_model_name": "counter",
-        "epochs": 5,
-        "batch_size": 4,
-        "learning_rate_multiplier": "1.0",
-        "adapter_size": 8,
-        "validation_dataset": "",
-        **changed,
-    }
 
 
 def test_the_form_starts_a_job_and_goes_to_its_page(
