@@ -84,14 +84,13 @@ def load_base(
     if quantised:
         check_device(device)
         options = {"quantization_config": quantisation(precision), "device_map": {"": device}}
-    in_bfloat16_on_cpu = precision == "bfloat16" and device.type == "cpu"
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, precision),
-            attn_implementation=FLOAT32_ATTENTION if in_bfloat16_on_cpu else "sdpa",
+            attn_implementation=_attention(folder, precision, device),
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -101,6 +100,16 @@ def load_base(
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise ModelError(f"{folder} cannot be loaded: {reason}. Choose another model.") from error
     return model if quantised else model.to(device)
+
+
+def _attention(folder: Path, precision: str, device: torch.device) -> str:
+    """The fastest attention that computes what the family means."""
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    family: Any = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if family is None or not getattr(family, "_supports_sdpa", False):
+        return "eager"  # such as gemma2, which bounds its scores
+    in_bfloat16_on_cpu = precision == "bfloat16" and device.type == "cpu"
+    return FLOAT32_ATTENTION if in_bfloat16_on_cpu else "sdpa"
 
 
 def add_adapter(base: Any, settings: TuningSettings, alpha: float | None = None) -> Any:
@@ -161,7 +170,6 @@ def _adapter_files(model: Any, base: Path) -> dict[str, Content]:
     stacked = getattr(model, "stacked", None)
     if isinstance(stacked, Stacked):
         weights, config = one_adapter(weights, config, stacked)
-    config["target_modules"] = sorted(config["target_modules"])
     config["base_model_name_or_path"] = str(base)
     config["inference_mode"] = True
     return {CONFIG_FILE: _json_bytes(config), ADAPTER_WEIGHTS: writer(weights)}
@@ -191,4 +199,8 @@ def _provenance(settings: TuningSettings, base: Path) -> dict[str, Any]:
 
 
 def _json_bytes(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode()
+    return (json.dumps(value, indent=2, sort_keys=True, default=_as_json) + "\n").encode()
+
+
+def _as_json(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)

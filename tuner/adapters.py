@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tuner.errors import AdapterError
+from tuner.layers import LINEAR, weight_shape
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -78,9 +79,10 @@ class AdapterSwitch:
     def _wrap(self, path: str, change: LowRank, folder: Path) -> None:
         layer = _find(self._model, path)
         linear = layer.linear if isinstance(layer, AdaptedLinear) else layer
-        if not isinstance(linear, nn.Linear):
+        if not isinstance(linear, LINEAR):
             raise AdapterError(f"{folder} changes {path}, which this base model does not have.")
-        if (change.up.shape[0], change.down.shape[1]) != tuple(linear.weight.shape):
+        shape = (change.up.shape[0], change.down.shape[1])
+        if shape != weight_shape(linear):
             raise AdapterError(f"{folder} was made for another base model: {path} differs in size.")
         if layer is linear:
             parent, _, name = path.rpartition(".")
@@ -90,7 +92,7 @@ class AdapterSwitch:
 class AdaptedLinear(nn.Module):
     """A linear layer plus what the adapter that is on adds to it."""
 
-    def __init__(self, linear: nn.Linear, path: str, switch: AdapterSwitch) -> None:
+    def __init__(self, linear: nn.Module, path: str, switch: AdapterSwitch) -> None:
         super().__init__()
         self.linear = linear
         self._path = path

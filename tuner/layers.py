@@ -25,6 +25,12 @@ _GROUPS = {
 _NAMES_SHOWN = 12
 
 
+def weight_shape(linear: Any) -> tuple[int, int]:
+    """(outputs, inputs) of a linear layer: gpt2's keeps its weight the other way round."""
+    rows, columns = linear.weight.shape
+    return (rows, columns) if isinstance(linear, nn.Linear) else (columns, rows)
+
+
 def adapted_layers(model: Any, wanted: tuple[str, ...]) -> list[str]:
     """The shortest names that peft needs to find exactly the wanted layers of `model`."""
     linear = linear_layers(model)
