@@ -63,3 +63,10 @@ def test_a_time_is_relative_with_the_exact_one_on_hover() -> None:
     assert 'title="2020-02-03 04:05:06 UTC"' in words.when(
         datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(None, "-"), ("", "-"), (0, "0.0 GB"), (7_449_000_000, "7.4 GB")]
+)
+def test_memory_is_told_in_gigabytes(size: float | None, expected: str) -> None:
+    assert words.gigabytes(size) == expected

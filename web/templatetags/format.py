@@ -41,6 +41,14 @@ def file_size(size_bytes: int | None) -> str:
 
 
 @register.filter
+def gigabytes(size_bytes: float | Missing) -> str:
+    """`7.4 GB`, as people count memory: two numbers of it are easier compared in one unit."""
+    if size_bytes is None or isinstance(size_bytes, str):
+        return "-"
+    return f"{size_bytes / 1e9:.1f} GB"
+
+
+@register.filter
 def count(number: int | Missing) -> str:
     """`1,234`; a dash for None."""
     return "-" if number is None or isinstance(number, str) else intcomma(number)
