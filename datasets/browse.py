@@ -82,7 +82,13 @@ def browse(version: DatasetVersion, query: str = "", number: int = 1) -> Example
 
 def first_examples(version: DatasetVersion, count: int) -> list[Example]:
     """The first few."""
-    return [as_example(*line).example for line in islice(numbered_lines(version), count)]
+    return examples_from(version, 1, count)
+
+
+def examples_from(version: DatasetVersion, number: int, count: int) -> list[Example]:
+    """So many, from this number on (counted from 1), or as many as there are."""
+    lines = islice(numbered_lines(version), number - 1, number - 1 + count)
+    return [as_example(*line).example for line in lines]
 
 
 def numbered_lines(version: DatasetVersion) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Render examples with a model folder's chat template: `python -m datasets.render_process FOLDER`.
+"""Examples as tokens of a base model: `python -m datasets.render_process FOLDER TRAINED_ON`.
 
 Started by `datasets.rendering`, which bounds its time; bounds its own memory. Takes the examples as
 JSON on standard input and answers JSON. Loads no Django and no model.
@@ -10,12 +10,14 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 MEMORY_LIMIT_BYTES = 2 << 30
 PROCESSOR_LIMIT_SECONDS = 8
-TOKENS_SHOWN = 400
+TOKENS_SHOWN = 2000
 
 
 def main() -> None:
@@ -24,12 +26,14 @@ def main() -> None:
     from tuner.encode import ChatEncoder  # after the limits, so that loading is bounded too
     from tuner.errors import TunerError
 
+    folder, trained_on = sys.argv[1:]
     records = json.load(sys.stdin)
     try:
-        encoder = ChatEncoder.load(Path(sys.argv[1]))
+        encoder = ChatEncoder.load(Path(folder))
+        encoder.check_for_tuning()
     except TunerError as error:
         sys.exit(str(error))
-    json.dump([rendered(encoder, record) for record in records], sys.stdout)
+    json.dump([rendered(encoder, record, trained_on) for record in records], sys.stdout)
 
 
 def limit_process() -> None:
@@ -40,24 +44,37 @@ def limit_process() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
 
 
-def rendered(encoder: Any, record: dict[str, Any]) -> dict[str, Any]:
+def rendered(encoder: Any, record: dict[str, Any], trained_on: str) -> dict[str, Any]:
     """One example's tokens, or the sentence that says why there are none."""
     from tuner.errors import TunerError
     from tuner.examples import Example
+    from tuner.inspection import inspect_example
 
     try:
-        encoded = encoder.encode_example(Example.from_dict(record))
+        found = inspect_example(encoder, Example.from_dict(record), trained_on=trained_on)
     except TunerError as error:
         return {"error": str(error)}
-    pieces = encoder.pieces(encoded)
     return {
-        "tokens": len(encoded),
-        "trained": sum(encoded.trained),
-        "pieces": [
-            (text.replace("\n", "↵\n"), trained) for text, trained, _ in pieces[:TOKENS_SHOWN]
-        ],
-        "left_out": max(0, len(pieces) - TOKENS_SHOWN),
+        "tokens": found.tokens,
+        "trained": found.trained,
+        "plain_template": found.uses_plain_template,
+        "runs": runs(found.pieces[:TOKENS_SHOWN]),
+        "left_out": max(0, len(found.pieces) - TOKENS_SHOWN),
     }
+
+
+def runs(pieces: Iterable[Any]) -> list[dict[str, Any]]:
+    """Neighbouring tokens that are all learned, or all only read."""
+    return [
+        {
+            "trained": trained,
+            "tokens": [
+                {"text": piece.text.replace("\n", "↵\n"), "ids": " ".join(map(str, piece.ids))}
+                for piece in group
+            ],
+        }
+        for trained, group in groupby(pieces, key=lambda piece: piece.trained)
+    ]
 
 
 if __name__ == "__main__":

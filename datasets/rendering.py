@@ -18,11 +18,12 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 
-from datasets.browse import first_examples
+from datasets.browse import examples_from
 from datasets.models import DatasetVersion
 from tuner.examples import Example
 
-EXAMPLES_SHOWN = 3
+RENDERED_TOGETHER = 8
+"""A process costs more than an example, so those around the one asked for come with it."""
 TIME_LIMIT_SECONDS = 10
 CACHE_SECONDS = 3600
 
@@ -41,47 +42,53 @@ class Template:
         return blake2b(f"{self.folder} {changed}".encode(), digest_size=16).hexdigest()
 
 
-TemplateSource = Callable[[], Template | None]
+TemplateSource = Callable[[], Sequence[Template]]
 
 
 class RenderingError(Exception):
     """The template did not do its work; the message says why."""
 
 
-def no_template() -> Template | None:
+def no_templates() -> Sequence[Template]:
     """Until somebody says where templates are."""
-    return None
+    return ()
 
 
-_source: TemplateSource = no_template
+_source: TemplateSource = no_templates
 
 
 def set_template_source(source: TemplateSource) -> None:
-    """Say where the template comes from; once, when the apps are ready."""
+    """Say which base models there are to read with; once, when the apps are ready."""
     global _source
     _source = source
 
 
-def current_template() -> Template | None:
-    """The template to show examples with, if a base model is ready."""
+def templates() -> Sequence[Template]:
+    """The base models that are ready, the one to begin with first."""
     return _source()
 
 
-def rendered_examples(version: DatasetVersion, template: Template) -> list[dict[str, Any]]:
-    """The first examples, each with `pieces` [[text, trained], ...], or `error` with a sentence."""
-    key = f"rendered-{version.pk}-{template.fingerprint}"
+def rendered_example(
+    version: DatasetVersion, template: Template, number: int, trained_on: str
+) -> dict[str, Any]:
+    """An example, by its number from 1: its `runs` of tokens and counts, or an `error`."""
+    first = number - (number - 1) % RENDERED_TOGETHER
+    key = f"rendered-{version.pk}-{template.fingerprint}-{first}-{trained_on.replace(' ', '-')}"
     rendered: list[dict[str, Any]] | None = cache.get(key)
     if rendered is None:
-        rendered = render(template, first_examples(version, EXAMPLES_SHOWN))
+        examples = examples_from(version, first, RENDERED_TOGETHER)
+        rendered = render(template, examples, trained_on)
         cache.set(key, rendered, CACHE_SECONDS)
-    return rendered
+    return rendered[number - first]
 
 
-def render(template: Template, examples: Sequence[Example]) -> list[dict[str, Any]]:
+def render(
+    template: Template, examples: Sequence[Example], trained_on: str = "answers"
+) -> list[dict[str, Any]]:
     """Render in a process of its own. RenderingError when it fails or takes too long."""
     try:
         process = subprocess.run(
-            [sys.executable, "-m", "datasets.render_process", str(template.folder)],
+            [sys.executable, "-m", "datasets.render_process", str(template.folder), trained_on],
             input=json.dumps([example.as_dict() for example in examples]),
             capture_output=True,
             text=True,

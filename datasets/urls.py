@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from datasets import upload_views, views
+from datasets import token_views, upload_views, views
 
 app_name = "datasets"
 urlpatterns = [
@@ -17,7 +17,7 @@ urlpatterns = [
     path("<uuid:dataset_id>/", views.detail, name="detail"),
     path("<uuid:dataset_id>/rows/", views.rows, name="rows"),
     path("<uuid:dataset_id>/bad-lines/", views.bad_lines, name="bad_lines"),
-    path("<uuid:dataset_id>/as-the-model-sees/", views.as_model_sees, name="as_model_sees"),
+    path("<uuid:dataset_id>/as-the-model-sees/", token_views.as_model_sees, name="as_model_sees"),
     path("<uuid:dataset_id>/rename/", views.rename, name="rename"),
     path("<uuid:dataset_id>/delete/", views.delete, name="delete"),
 ]

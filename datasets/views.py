@@ -13,13 +13,13 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from datasets import rendering, samples
-from datasets.browse import browse, first_examples
+from datasets import samples
+from datasets.browse import browse
 from datasets.errors import DatasetError, InUseError
 from datasets.forms import NameForm
 from datasets.histograms import histograms
 from datasets.models import Dataset, Upload, in_use_sentence
-from web.http import UserRequest, page_or_fragment, redirect_htmx
+from web.http import UserRequest, redirect_htmx
 
 BAD_LINES_A_PAGE = 10
 QUERY_LIMIT = 200
@@ -119,24 +119,6 @@ def rows_context(request: UserRequest, dataset: Dataset) -> dict[str, Any]:
     is_number = number.isdecimal() and len(number) <= PAGE_DIGITS_LIMIT
     page = browse(dataset.current, query, int(number) if is_number else 1)
     return {"page": page, "search": query}
-
-
-@require_GET
-def as_model_sees(request: UserRequest, dataset_id: UUID) -> HttpResponse:
-    """The first examples through a base model's chat template, or as plain turns."""
-    dataset = get_dataset_or_404(request, dataset_id)
-    version = dataset.current
-    template = rendering.current_template()
-    context: dict[str, Any] = {"dataset": dataset, "template": template}
-    try:
-        if template is None:
-            raise rendering.RenderingError("")
-        context["rendered"] = rendering.rendered_examples(version, template)
-    except rendering.RenderingError as error:
-        context["problem"] = str(error)
-        context["examples"] = first_examples(version, rendering.EXAMPLES_SHOWN)
-    fragment = "datasets/_as_model_sees.html"
-    return page_or_fragment(request, "datasets/as_model_sees.html", fragment, context)
 
 
 @require_POST

@@ -48,10 +48,11 @@ def default_base_model() -> BaseModel | None:
     return bases.filter(name=settings.DEFAULT_BASE_MODEL).first() or bases.first()
 
 
-def template_source() -> rendering.Template | None:
-    """Whose chat template a dataset's page shows rows with; None until a model is ready."""
-    base = default_base_model()
-    return rendering.Template(base.name, base.folder) if base and base.is_ready else None
+def template_source() -> list[rendering.Template]:
+    """Whose chat templates a dataset's page shows rows with: the ready ones, the default first."""
+    default = default_base_model()
+    ready = sorted(BaseModel.objects.ready(), key=lambda base: (base != default, base.name))
+    return [rendering.Template(base.name, base.folder) for base in ready]
 
 
 @require_POST
