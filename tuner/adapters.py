@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from tuner.layers import LINEAR, weight_shape
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-_KEY = re.compile(r"^base_model\.model\.(?P<layer>.+)\.lora_(?P<half>[AB])\.weight$")
+_KEY = re.compile(
+    r"^base_model\.model\.(?P<layer>.+)\.lora_(?P<part>A(?=\.weight)|B(?=\.weight)|magnitude_vector$)"
+)
 _NOT_SERVED = (
-    "use_dora",
     "lora_bias",
     "modules_to_save",
     "layer_replication",
@@ -43,6 +44,10 @@ class LowRank:
     down: Tensor  # (rank, inputs)
     up: Tensor  # (outputs, rank)
     scaling: float
+    magnitude: Tensor | None = None
+    """With DoRA: the length that each row of the changed weight is brought to (outputs,)."""
+    stretch: Tensor | None = None
+    """With DoRA, once the base is known: the factor by which that changes each output."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,13 @@ class AdapterSwitch:
         adapter = read_adapter(folder, next(self._model.parameters()).device)
         for path, change in adapter.layers.items():
             self._wrap(path, change, folder)
-        return adapter
+        return replace(
+            adapter,
+            layers={
+                path: change if change.magnitude is None else self._stretched(path, change)
+                for path, change in adapter.layers.items()
+            },
+        )
 
     @contextmanager
     def on(self, adapter: Adapter | None) -> Iterator[None]:
@@ -81,20 +92,27 @@ class AdapterSwitch:
         linear = layer.linear if isinstance(layer, AdaptedLinear) else layer
         if not isinstance(linear, LINEAR):
             raise AdapterError(f"{folder} changes {path}, which this base model does not have.")
-        shape = (change.up.shape[0], change.down.shape[1])
-        if shape != weight_shape(linear):
+        if _shape(change) != weight_shape(linear):
             raise AdapterError(f"{folder} was made for another base model: {path} differs in size.")
         if layer is linear:
             parent, _, name = path.rpartition(".")
             setattr(self._model.get_submodule(parent), name, AdaptedLinear(linear, path, self))
 
+    @torch.no_grad()
+    def _stretched(self, path: str, change: LowRank) -> LowRank:
+        """As Liu et al., DoRA: Weight-Decomposed Low-Rank Adaptation (2024) have it."""
+        linear: Any = self._model.get_submodule(path).linear
+        rows = linear.weight.float() if isinstance(linear, nn.Linear) else linear.weight.float().T
+        lengths = torch.linalg.norm(rows + change.scaling * (change.up @ change.down), dim=1)
+        return replace(change, stretch=change.magnitude / lengths)
+
 
 class AdaptedLinear(nn.Module):
     """A linear layer plus what the adapter that is on adds to it."""
 
-    def __init__(self, linear: nn.Module, path: str, switch: AdapterSwitch) -> None:
+    def __init__(self, linear: Any, path: str, switch: AdapterSwitch) -> None:
         super().__init__()
-        self.linear = linear
+        self.linear: Any = linear
         self._path = path
         self._switch = switch
 
@@ -105,34 +123,48 @@ class AdaptedLinear(nn.Module):
         if change is None:
             return result
         narrow = nn.functional.linear(inputs.to(change.down.dtype), change.down)
-        added = nn.functional.linear(narrow, change.up) * change.scaling
-        return (result + added).to(result.dtype)
+        added = nn.functional.linear(narrow, change.up)
+        if change.stretch is None:
+            return (result + added * change.scaling).to(result.dtype)
+        plain = result if self.linear.bias is None else result - self.linear.bias
+        longer = (change.stretch - 1) * plain
+        return (result + longer + change.stretch * added * change.scaling).to(result.dtype)
 
 
 def read_adapter(folder: Path, device: torch.device | str = "cpu") -> Adapter:
     """The weights and scalings of an adapter folder; AdapterError says what cannot be used."""
     config = _read_config(folder / CONFIG_FILE)
-    halves: dict[str, dict[str, Tensor]] = {}
+    parts: dict[str, dict[str, Tensor]] = {}
     for key, weight in _read_weights(folder / WEIGHTS_FILE).items():
         match = _KEY.match(key)
         if match is None:
             raise AdapterError(f"{folder} changes {key}, which cannot be served; export it merged.")
         # float32 whatever the base is in: that is how peft loads them.
-        halves.setdefault(match["layer"], {})[match["half"]] = weight.to(device, torch.float32)
+        parts.setdefault(match["layer"], {})[match["part"]] = weight.to(device, torch.float32)
     return Adapter(
-        folder, {path: _low_rank(folder, path, half, config) for path, half in halves.items()}
+        folder, {path: _low_rank(folder, path, part, config) for path, part in parts.items()}
     )
 
 
 def _low_rank(
-    folder: Path, path: str, halves: Mapping[str, Tensor], config: dict[str, Any]
+    folder: Path, path: str, parts: Mapping[str, Tensor], config: dict[str, Any]
 ) -> LowRank:
-    if halves.keys() != {"A", "B"}:
-        raise AdapterError(f"{folder} is incomplete: {path} has only one half. Export it again.")
+    expected = {"A", "B", "magnitude_vector"} if config.get("use_dora") else {"A", "B"}
+    if parts.keys() != expected:
+        raise AdapterError(f"{folder} is incomplete: {path} lacks a part. Export it again.")
     alpha = _for_layer(config.get("alpha_pattern") or {}, path, config["lora_alpha"])
-    rank = halves["A"].shape[0]
+    rank = parts["A"].shape[0]
     divisor = math.sqrt(rank) if config.get("use_rslora") else rank
-    return LowRank(down=halves["A"], up=halves["B"], scaling=alpha / divisor)
+    return LowRank(
+        down=parts["A"],
+        up=parts["B"],
+        scaling=alpha / divisor,
+        magnitude=parts.get("magnitude_vector"),
+    )
+
+
+def _shape(change: LowRank) -> tuple[int, int]:
+    return change.up.shape[0], change.down.shape[1]
 
 
 def _for_layer(patterns: Mapping[str, float], path: str, default: float) -> float:

@@ -40,7 +40,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two adapters as stock peft saves them, of different width, layers and scaling."""
+    """Adapters as stock peft saves them, of different kind, width, layers and scaling."""
     folder = tmp_path_factory.mktemp("adapters")
     everything = peft.LoraConfig(
         r=4, lora_alpha=16, target_modules="all-linear", init_lora_weights=False
@@ -54,15 +54,22 @@ def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
         alpha_pattern={"layers.1.self_attn.q_proj": 64},
         init_lora_weights=False,
     )
+    decomposed = peft.LoraConfig(
+        r=4, use_dora=True, target_modules=["v_proj", "up_proj"], init_lora_weights=False
+    )
     return [
         save_adapter(base, config, folder / str(seed), seed)
-        for seed, config in enumerate((everything, patterned))
+        for seed, config in enumerate((everything, patterned, decomposed))
     ]
 
 
 def save_adapter(base: Path, config: peft.LoraConfig, folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "magnitude" in name:
+                weight.mul_(torch.rand(weight.shape) + 0.5)
     model.save_pretrained(folder)
     return folder
 
@@ -294,9 +301,9 @@ def test_an_adapter_with_a_senseless_configuration_is_refused(
 
 def test_a_kind_of_adapter_that_cannot_be_applied_is_named(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(
-        '{"peft_type": "LORA", "lora_alpha": 8, "use_dora": true}'
+        '{"peft_type": "LORA", "lora_alpha": 8, "lora_bias": true}'
     )
-    with pytest.raises(AdapterError, match="use_dora"):
+    with pytest.raises(AdapterError, match="lora_bias"):
         engine.load_adapter("other", tmp_path)
 
 
