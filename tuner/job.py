@@ -1,6 +1,6 @@
 """What a run is to do, checked, before anything heavy is loaded.
 
-Knows the examples, the settings and when to evaluate and save; and no weights.
+Knows the examples, the settings and when to evaluate and save; no weights.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from tuner import plan
+from tuner.adapter import ADAPTER_WEIGHTS
 from tuner.checkpoint import hash_examples
 from tuner.clock import Clock
 from tuner.convert import read_facts
@@ -21,6 +22,8 @@ from tuner.examples import Example
 from tuner.methods import check_method
 from tuner.probes import Probes
 from tuner.settings import TuningSettings
+from tuner.start import check_start
+from tuner.storage import hash_file
 
 
 def _unwatched() -> None:
@@ -43,11 +46,15 @@ class Job:
         stop_now: Callable[[], bool] | None = None,
         output: Path | None = None,
         token_cache: Path | None = None,
+        start_from: Path | None = None,
+        start_mode: str = "continue",
     ) -> None:
         self.moved = moved or _unwatched
         self.clock = Clock()
         self.facts = read_facts(base)
         check_method(settings, self.facts)
+        self.start = check_start(start_from, start_mode, settings, base) if start_from else None
+        self.start_mode = start_mode
         self.settings = settings
         self.base = base
         self.checkpoint_folder = checkpoint_folder
@@ -83,7 +90,12 @@ class Job:
 
     @cached_property
     def data_hash(self) -> str:
-        return hash_examples(*self._groups)
+        """One for the examples, their order, and the tuned model that is started from."""
+        examples = hash_examples(*self._groups)
+        if self.start is None:
+            return examples
+        weights = hash_file(self.start.folder / ADAPTER_WEIGHTS)
+        return f"{examples} {self.start_mode} {weights}"
 
     def expect_after(self, step: int) -> None:
         """Have the examples of the steps after this one encoded ahead, in their order."""

@@ -5,7 +5,10 @@ Plain numbers that go into a checkpoint's state as they are. Knows no model and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tuner.settings import TuningSettings
 
 
 @dataclass(kw_only=True)
@@ -26,6 +29,9 @@ class Progress:
     loss_to_beat: float | None = None
     """The last validation loss that counted as an improvement for early stopping."""
     evaluations_without_improvement: int = 0
+    micro_batch_tokens: int | None = None
+    """As planned when the run began, for the memory there was then; and the next likewise."""
+    activation_checkpointing: bool | None = None
     example_losses: list[float | None] = field(default_factory=list)
     """By example: its mean loss when it was last trained on."""
 
@@ -35,3 +41,18 @@ class Progress:
         if self.train_loss is None and self.epoch_tokens:
             return self.epoch_loss / self.epoch_tokens
         return self.train_loss
+
+    def planned(self, settings: TuningSettings) -> TuningSettings:
+        """What the settings leave to the machine, as it was chosen when the run began.
+
+        Another choice would round otherwise, and a resumed run equals the uninterrupted one.
+        """
+        chosen: dict[str, Any] = {}
+        if settings.micro_batch_tokens is None and self.micro_batch_tokens is not None:
+            chosen["micro_batch_tokens"] = self.micro_batch_tokens
+        if (
+            settings.activation_checkpointing == "auto"
+            and self.activation_checkpointing is not None
+        ):
+            chosen["activation_checkpointing"] = "on" if self.activation_checkpointing else "off"
+        return replace(settings, **chosen)

@@ -44,7 +44,14 @@ class Run:
         self.clock = job.clock
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.precision = checkpoint.precision if checkpoint else self._choose_precision()
-        self.model: Any = prepare_model(job.base, job.settings, self.precision, self.device)
+        self.model: Any = prepare_model(
+            job.base,
+            job.settings,
+            self.precision,
+            self.device,
+            start_from=job.start.folder if job.start else None,
+            start_mode=job.start_mode,
+        )
         self.model.train()  # as loaded, it would drop nothing out
         self.trainable: Any = Trainable(self.model)
         groups = self.trainable.groups(job.settings.weight_decay)
@@ -61,12 +68,14 @@ class Run:
         self.validation: Any = None
         self.plan = plan_run(
             job.facts,
-            job.settings,
+            self.progress.planned(job.settings),
             job.training,
             precision=self.precision,
             device=self.device,
             has_validation=len(job.validation) > 0,
         )
+        self.progress.micro_batch_tokens = self.plan.micro_batch_tokens
+        self.progress.activation_checkpointing = self.plan.activation_checkpointing
         self.checkpoint_activations(self.plan.activation_checkpointing)
         self.probes: Probes | None = None
         self.ending: str | None = None

@@ -50,7 +50,7 @@ def check_folder(folder: Path) -> None:
     """CheckpointError if a file of a folder with a manifest is missing or changed."""
     try:
         hashes = dict(json.loads((folder / MANIFEST).read_bytes())["sha256"])
-        found = {name: _hash(folder / name) for name in hashes}
+        found = {name: hash_file(folder / name) for name in hashes}
     except (OSError, ValueError, KeyError, TypeError):
         raise CheckpointError(
             f"{folder} is not a complete checkpoint. Resume from an earlier one."
@@ -67,11 +67,12 @@ def check_free(folder: Path) -> None:
 
 
 def _manifest(folder: Path, names: Iterable[str]) -> bytes:
-    hashes = {name: _hash(folder / name) for name in names}
+    hashes = {name: hash_file(folder / name) for name in names}
     return json.dumps({"sha256": hashes}, indent=2).encode()
 
 
-def _hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """SHA-256 of what is in a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

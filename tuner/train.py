@@ -34,6 +34,8 @@ def train(
     stop_now: Callable[[], bool] | None = None,
     moved: Callable[[], None] | None = None,
     token_cache: Path | None = None,
+    start_from: Path | None = None,
+    start_mode: str = "continue",
 ) -> Generator[Event]:
     """Tune `base` on `examples` and leave the tuned model in `folder`, which must not exist yet.
 
@@ -43,7 +45,9 @@ def train(
     was learned is saved. Closing the generator ends the run, frees the model and leaves nothing
     half-written. `moved` is called between two events where they lie far apart: while many
     examples are prepared, while evaluating, and before saving. What it raises ends the run as
-    closing does. In `token_cache`, a folder, encoded examples are kept for later runs.
+    closing does. In `token_cache`, a folder, encoded examples are kept for later runs. `start_from`
+    is the folder of an adapter on the same base: "continue" tunes it further, "stack" a fresh one
+    on top of it.
     """
     with memory_shortage_in_words(settings):
         yield Phase(name="preparing")
@@ -59,6 +63,8 @@ def train(
             stop_now=stop_now,
             output=folder,
             token_cache=token_cache,
+            start_from=start_from,
+            start_mode=start_mode,
         )
         with closing(job):
             checkpoint = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import shutil
@@ -197,3 +198,41 @@ def test_a_full_disk_ends_in_a_sentence_and_leaves_earlier_checkpoints_whole(tin
         )
     assert sorted(checkpoints.rglob("*")) == before
     assert not (tmp_path / "second").exists()
+
+
+def test_a_resumed_run_computes_as_much_at_once_as_was_planned_when_it_began(
+    tiny_model, tmp_path, uninterrupted
+):
+    _, folder = uninterrupted
+    checkpoint = shutil.copytree(folder / "checkpoints" / "5", tmp_path / "checkpoint")
+    state = json.loads((checkpoint / "state.json").read_text())
+    state["progress"]["micro_batch_tokens"] = 64
+    (checkpoint / "state.json").write_text(json.dumps(state))
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    digest = hashlib.sha256((checkpoint / "state.json").read_bytes()).hexdigest()
+    manifest["sha256"]["state.json"] = digest
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+    events = resume(tiny_model, tmp_path, checkpoint)
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.micro_batch_tokens == 64
+
+
+def test_a_checkpoint_of_a_run_that_started_from_another_model_is_refused(tiny_model, tmp_path):
+    for name, seed in (("one", 1), ("two", 2)):
+        run(tiny_model, tmp_path / name, settings=TuningSettings(max_steps=1, seed=seed))
+    settings = TuningSettings(epochs=1)
+    run(
+        tiny_model,
+        tmp_path / "further",
+        settings=settings,
+        start_from=tmp_path / "one",
+        checkpoint_folder=lambda step: tmp_path / "checkpoints" / str(step),
+    )
+    with pytest.raises(CheckpointError, match="other examples"):
+        run(
+            tiny_model,
+            tmp_path / "out",
+            settings=settings,
+            start_from=tmp_path / "two",
+            resume_from=tmp_path / "checkpoints" / "3",
+        )
