@@ -19,7 +19,15 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from jobs import metrics
 from jobs.models import Job, MetricPoint
-from jobs.protocol import LogMessage, MetricsMessage, Point, RewindMessage, StatusMessage
+from jobs.protocol import (
+    LogMessage,
+    MetricsMessage,
+    Point,
+    RewindMessage,
+    SamplesMessage,
+    StatusMessage,
+)
+from jobs.recorder import samples_message
 
 REPLAY_POINTS = 2000
 RECHECK_SECONDS = 60.0
@@ -52,6 +60,8 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
         await self.replay()
         for line in await self.log_lines():
             await self.send_json(line)
+        if samples := await self.samples():
+            await self.send_json(samples)
         await self.send_json(await self.status())
         self.recheck = asyncio.create_task(self.keep_checking())
 
@@ -133,6 +143,13 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
         """The lines that the page does not have."""
         number = number_in(self.scope["query_string"], "log")
         return metrics.log_after(Job.objects.get(pk=self.job_id), number)
+
+    @database_sync_to_async
+    def samples(self) -> SamplesMessage | None:
+        """The newest answers to the fixed prompts."""
+        job = Job.objects.get(pk=self.job_id)
+        rows = list(job.samples.filter(step=metrics.sampled_step(job)).order_by("position"))
+        return samples_message(rows) if rows else None
 
     @database_sync_to_async
     def status(self) -> StatusMessage:

@@ -10,7 +10,7 @@ from django.db.models.functions import Mod
 
 from jobs.models import Job
 from jobs.protocol import LogMessage, Point
-from jobs.recorder import TRAINING_LOSS, VALIDATION_LOSS
+from jobs.series import TRAINING_LOSS, VALIDATION_LOSS
 
 PORTION = 20_000
 LOG_LINES = 200
@@ -22,6 +22,8 @@ class Portion(TypedDict):
 
     points: list[Point]
     newest_step: int
+    sampled_step: int
+    """The newest step at which the fixed prompts were answered; 0 before the first time."""
     status: str
     log: list[LogMessage]
 
@@ -41,9 +43,15 @@ def after(job: Job, seq: int, log_number: int) -> Portion:
     return Portion(
         points=[row.as_message() for row in rows],
         newest_step=job.points.order_by("-step").values_list("step", flat=True).first() or 0,
+        sampled_step=sampled_step(job),
         status=job.work.status,
         log=log_after(job, log_number),
     )
+
+
+def sampled_step(job: Job) -> int:
+    """The newest step at which the fixed prompts were answered."""
+    return job.samples.order_by("-step").values_list("step", flat=True).first() or 0
 
 
 def log_after(job: Job, number: int) -> list[LogMessage]:

@@ -47,13 +47,33 @@ class CheckpointMessage(TypedDict):
     type: Literal["checkpoint"]
     step: int
     epoch: float
+    is_best: bool
+
+
+class SampleAnswer(TypedDict):
+    """What the model says now to one of the job's fixed prompts."""
+
+    position: int
+    answer: str
+
+
+class SamplesMessage(TypedDict):
+    """The fixed prompts were answered. Also sent once on connect, if they were before."""
+
+    type: Literal["samples"]
+    step: int
+    epoch: float
+    answers: list[SampleAnswer]
 
 
 class RewindMessage(TypedDict):
-    """There are no points after `step`: drop those you have. Also sent once on connect."""
+    """There are no points and no answers after `step`: drop those you have. Also sent once on
+    connect."""
 
     type: Literal["rewind"]
     step: int
 
 
-Message = MetricsMessage | StatusMessage | LogMessage | CheckpointMessage | RewindMessage
+Message = (
+    MetricsMessage | StatusMessage | LogMessage | CheckpointMessage | SamplesMessage | RewindMessage
+)

@@ -9,28 +9,48 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
 from django.conf import settings
 
-from jobs.models import Checkpoint, Job, JobLogLine, MetricPoint
+from jobs.models import Checkpoint, Job, JobLogLine, JobSample, MetricPoint
 from jobs.protocol import (
     CheckpointMessage,
     LogMessage,
     Message,
     MetricsMessage,
     RewindMessage,
+    SampleAnswer,
+    SamplesMessage,
 )
-from tuner.events import Evaluated, Event, Finished, Phase, Saved, Started, Step
+from jobs.series import (
+    DETAIL_POINTS,
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    MEMORY,
+    TOKEN_ACCURACY,
+    TOKENS_PER_SECOND,
+    TRAINING_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+)
+from tuner.events import (
+    Evaluated,
+    Event,
+    ExampleLosses,
+    Finished,
+    Phase,
+    Sampled,
+    Saved,
+    Started,
+    Step,
+)
 from web import live
 from work.claim import Claim
 
 BATCH_SECONDS = 0.2
-CHECKPOINTS_KEPT = 2
-"""The newest to go on from, and the one before it should the newest be damaged."""
-TRAINING_LOSS = "train/loss"
-VALIDATION_LOSS = "validation/loss"
 
 
 class Recorder:
@@ -43,6 +63,7 @@ class Recorder:
         self.flushed_at = -math.inf
         self.first_step = job.step
         self.tuning_since = time.monotonic()
+        self.best_step: int | None = None
 
     def record(self, event: Event) -> None:
         """Take one event of the engine."""
@@ -56,8 +77,13 @@ class Recorder:
                 self.stepped(event)
             case Evaluated():
                 self.evaluated(event)
+            case Sampled():
+                self.sampled(event)
             case Saved():
                 self.saved(event)
+            case ExampleLosses():
+                self.job.example_losses = [list(pair) for pair in event.losses]
+                self.save("example_losses")
             case Finished():
                 self.finished(event)
             case _:
@@ -91,28 +117,63 @@ class Recorder:
         done = event.step - self.first_step
         self.job.seconds_per_step = (time.monotonic() - self.tuning_since) / done
         self.add(TRAINING_LOSS, event.step, event.epoch, event.train_loss)
-        self.add("train/learning_rate", event.step, event.epoch, event.learning_rate)
-        self.add("train/gradient_norm", event.step, event.epoch, event.gradient_norm)
-        self.add("train/tokens_per_second", event.step, event.epoch, event.tokens / event.seconds)
+        if self.is_detailed(event.step):
+            self.add(TOKEN_ACCURACY, event.step, event.epoch, event.token_accuracy)
+            self.add(LEARNING_RATE, event.step, event.epoch, event.learning_rate)
+            self.add(GRADIENT_NORM, event.step, event.epoch, event.gradient_norm)
+            self.add(TOKENS_PER_SECOND, event.step, event.epoch, event.tokens / event.seconds)
+            self.add(MEMORY, event.step, event.epoch, event.memory_bytes)
         if time.monotonic() - self.flushed_at >= BATCH_SECONDS:
             self.flush()
+
+    def is_detailed(self, step: int) -> bool:
+        """Whether the step has points beside its loss: of a long job only every so many do.
+
+        By the step's number alone, so that a resumed run writes the same ones again.
+        """
+        return step % max(1, self.job.total_steps // DETAIL_POINTS) == 0 or step == 1
 
     def evaluated(self, event: Evaluated) -> None:
         """The validation loss, written at once."""
         self.job.validation_loss = event.validation_loss
         self.add(VALIDATION_LOSS, event.step, event.epoch, event.validation_loss)
+        self.add(VALIDATION_ACCURACY, event.step, event.epoch, event.token_accuracy)
         self.flush()
+        best = ", the best so far" if event.is_best else ""
+        if event.is_best:
+            self.best_step = event.step
         self.log(
             f"Epoch {event.epoch:g}: validation loss {event.validation_loss:.4f} "
-            f"at step {event.step}."
+            f"at step {event.step}{best}."
         )
+
+    def sampled(self, event: Sampled) -> None:
+        """What the model answers now to the fixed prompts."""
+        rows = [
+            JobSample(
+                job=self.job,
+                step=event.step,
+                epoch=event.epoch,
+                position=position,
+                prompt=sample.prompt,
+                answer=sample.answer,
+                expected=sample.expected,
+            )
+            for position, sample in enumerate(event.samples)
+        ]
+        with self.claim.fenced():
+            JobSample.objects.bulk_create(rows)
+        self.publish(samples_message(rows))
 
     def saved(self, event: Saved) -> None:
         """A checkpoint's row, now that its files are whole."""
         if event.is_adapter:
             return  # the runner puts it into the library
         self.flush()
+        is_best = event.step == self.best_step
         with self.claim.fenced():
+            if is_best:
+                self.job.checkpoints.update(is_best=False)
             Checkpoint.objects.update_or_create(
                 job=self.job,
                 step=event.step,
@@ -121,28 +182,39 @@ class Recorder:
                     "folder_name": Path(event.path).name,
                     "last_seq": self.job.last_seq,
                     "validation_loss": self.job.validation_loss,
+                    "is_best": is_best,
                 },
             )
         self.drop_old_checkpoints()
-        self.publish(CheckpointMessage(type="checkpoint", step=event.step, epoch=event.epoch))
+        self.publish(
+            CheckpointMessage(
+                type="checkpoint", step=event.step, epoch=event.epoch, is_best=is_best
+            )
+        )
         self.log(f"Saved a checkpoint at step {event.step}.")
 
     def drop_old_checkpoints(self) -> None:
-        """Keep the newest few: rows first, so that none points at files that are gone."""
-        old = list(self.job.checkpoints.order_by("-step")[CHECKPOINTS_KEPT:])
+        """Keep the newest few and the best: rows first, so that none points at files gone."""
+        kept = self.job.tuning_settings.checkpoints_kept
+        older = self.job.checkpoints.order_by("-step")[kept:]
+        old = [checkpoint for checkpoint in older if not checkpoint.is_best]
         with self.claim.fenced():
             self.job.checkpoints.filter(pk__in=[checkpoint.pk for checkpoint in old]).delete()
         for checkpoint in old:
             shutil.rmtree(checkpoint.folder, ignore_errors=True)
 
     def finished(self, event: Finished) -> None:
-        """The last losses, and how fast it was."""
+        """The last losses, why it ended and with which weights, and how fast it was."""
         if event.train_loss is not None:
             self.job.training_loss = event.train_loss
         if event.validation_loss is not None:
             self.job.validation_loss = event.validation_loss
+        self.job.ending = event.ending
+        self.job.model_step = event.model_step
         self.flush()
-        self.save("training_loss", "validation_loss")
+        self.save("training_loss", "validation_loss", "ending", "model_step")
+        if event.model_step != event.step:
+            self.log(f"The weights of step {event.model_step}, the best evaluation, are the model.")
         self.log(
             f"Finished {event.steps} steps in {event.wall_seconds:.0f} s, "
             f"{event.examples_per_second:.1f} examples a second."
@@ -184,13 +256,23 @@ class Recorder:
         self.job.step = checkpoint.step if checkpoint else 0
         self.job.validation_loss = checkpoint.validation_loss if checkpoint else None
         self.job.seconds_per_step = None
+        self.job.ending, self.job.model_step, self.job.example_losses = "", None, []
         with self.claim.fenced(progress=self.job.progress):
             self.job.points.filter(seq__gt=last_seq).delete()
             self.job.checkpoints.filter(step__gt=self.job.step).delete()
+            self.job.samples.filter(step__gt=self.job.step).delete()
             newest = self.job.points.filter(name=TRAINING_LOSS).order_by("-step").first()
             self.job.training_loss = newest.value if newest else None
             self.job.save(
-                update_fields=["step", "training_loss", "validation_loss", "seconds_per_step"]
+                update_fields=[
+                    "step",
+                    "training_loss",
+                    "validation_loss",
+                    "seconds_per_step",
+                    "ending",
+                    "model_step",
+                    "example_losses",
+                ]
             )
         self.publish(RewindMessage(type="rewind", step=self.job.step))
 
@@ -208,6 +290,16 @@ class Recorder:
     def publish(self, message: Message) -> None:
         """To every page that watches this job."""
         live.publish(self.job.group, message)
+
+
+def samples_message(rows: Sequence[JobSample]) -> SamplesMessage:
+    """The answers of one evaluation, as pages receive them."""
+    return SamplesMessage(
+        type="samples",
+        step=rows[0].step,
+        epoch=rows[0].epoch,
+        answers=[SampleAnswer(position=row.position, answer=row.answer) for row in rows],
+    )
 
 
 def checkpoint_folder(job: Job, token: int, step: int) -> Path:

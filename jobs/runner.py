@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError
@@ -21,7 +22,8 @@ from jobs import provenance
 from jobs.data_parts import examples_of
 from jobs.models import Checkpoint, Job
 from jobs.protocol import StatusMessage
-from jobs.recorder import TRAINING_LOSS, Recorder, checkpoint_folder
+from jobs.recorder import Recorder, checkpoint_folder
+from jobs.series import TRAINING_LOSS
 from library.models import TunedModel
 from tuner.errors import TunerError
 from tuner.events import Event, Saved
@@ -75,16 +77,42 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
         job.tuning_settings,
         training,
         result,
-        base=job.base_model.folder,
+        **where_it_begins(job),
         validation=validation,
         resume_from=checkpoint.folder if checkpoint else None,
         checkpoint_folder=lambda step: checkpoint_folder(job, claim.token, step),
-        save_now=lambda step: claim.must_release.is_set(),
+        save_now=lambda step: claim.must_release.is_set() or claim.take_save_request(),
+        stop_now=lambda: claim.must_finish,
         moved=lambda: moved(claim),
+        token_cache=Path(settings.DATA_DIR) / "cache" / "tokens",
     )
     with closing(events):
         follow(events, claim, recorder)
     publish_model(job, claim, result)
+
+
+def where_it_begins(job: Job) -> dict[str, Any]:
+    """The folder of the weights to load, and the adapter that tuning goes on from."""
+    start = job.start_from
+    if start is None and job.started_from_name:
+        raise WorkFailedError(
+            f"The tuned model {job.started_from_name}, which this job starts from, was deleted. "
+            "Start a new job from another model."
+        )
+    if start is None:
+        return {"base": job.base_model.folder}
+    if not start.folder.is_dir():
+        raise WorkFailedError(
+            f"The files of {start.name}, which this job starts from, are not there any more. "
+            "Start a new job from another model."
+        )
+    if start.is_whole:
+        return {"base": start.folder}
+    return {
+        "base": start.weights_folder,
+        "start_from": start.folder,
+        "start_mode": job.start_mode,
+    }
 
 
 def moved(claim: Claim) -> None:
@@ -116,19 +144,22 @@ def publish_model(job: Job, claim: Claim, result: Path) -> None:
     curve = list(
         job.points.filter(name=TRAINING_LOSS).order_by("step").values_list("value", flat=True)
     )
+    model = TunedModel(
+        owner=job.owner,
+        name=free_name(job),
+        base=job.base_model,
+        folder_name=str(result.relative_to(settings.DATA_DIR)),
+        is_whole=not job.tuning_settings.uses_adapter,
+        whole_base=whole_base(job),
+        provenance=provenance.of(job),
+        training_loss=job.training_loss,
+        validation_loss=job.validation_loss,
+        loss_curve=thinned(curve, CURVE_POINTS),
+    )
+    model.provenance["adapter_size"] = model.adapter_size  # from its files: a stack is wider
     with claim.fenced():
-        job.tuned_model = TunedModel.objects.create(
-            owner=job.owner,
-            name=free_name(job),
-            base=job.base_model,
-            folder_name=str(result.relative_to(settings.DATA_DIR)),
-            is_whole=not job.tuning_settings.uses_adapter,
-            whole_base=whole_base(job),
-            provenance=provenance.of(job),
-            training_loss=job.training_loss,
-            validation_loss=job.validation_loss,
-            loss_curve=thinned(curve, CURVE_POINTS),
-        )
+        model.save()
+        job.tuned_model = model
         job.save(update_fields=["tuned_model"])
 
 

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from jobs import metrics
 from jobs.models import Job
 from jobs.obstacles import obstacle
-from jobs.settings_card import card
+from jobs.samples import samples_context
+from jobs.series import CHARTS
 from tuner.events import PHASES
 from web.http import UserRequest, page_or_fragment, redirect_htmx
 
@@ -66,7 +67,13 @@ def detail(request: UserRequest, job_id: UUID) -> HttpResponse:
     """The job's page."""
     job = get_job_or_404(request, job_id)
     lines = reversed(job.log_lines.order_by("-pk")[: metrics.LOG_LINES])
-    context = {"job": job, "log_lines": lines, "card": card(job), **header_context(job)}
+    context = {
+        "job": job,
+        "log_lines": lines,
+        "charts": CHARTS,
+        **samples_context(job),
+        **header_context(job),
+    }
     return render(request, "jobs/detail.html", context)
 
 
@@ -83,6 +90,7 @@ def header_context(job: Job) -> dict[str, object]:
         "phases": PHASES,
         "obstacle": obstacle(),
         "position": job.work.position(),
+        "checkpoints": job.checkpoints.order_by("-step"),
     }
 
 
@@ -105,20 +113,6 @@ def numbers(request: UserRequest, job_id: UUID) -> HttpResponse:
 def cancel(request: UserRequest, job_id: UUID) -> HttpResponse:
     """Ask the job to stop."""
     get_job_or_404(request, job_id).work.request_cancel()
-    return header_or_page(request, job_id)
-
-
-@require_POST
-def save(request: UserRequest, job_id: UUID) -> HttpResponse:
-    """Ask for a checkpoint after the step that runs now."""
-    get_job_or_404(request, job_id).work.request_save()
-    return header_or_page(request, job_id)
-
-
-@require_POST
-def finish(request: UserRequest, job_id: UUID) -> HttpResponse:
-    """Ask the tuning to end after the step that runs now, and to keep its model."""
-    get_job_or_404(request, job_id).work.request_finish()
     return header_or_page(request, job_id)
 
 

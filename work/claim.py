@@ -87,6 +87,8 @@ class Claim:
         self.must_release = threading.Event()
         self.last_progress = time.monotonic()
         self.slowest_step_seconds = 0.0
+        self.must_finish = False
+        self._must_save = False
         self._ended = threading.Event()
 
     # --- writing ---------------------------------------------------------------------------
@@ -119,9 +121,21 @@ class Claim:
         self.last_progress = now
 
     def check_stop(self) -> None:
-        """Raise when a person asked to stop. Cheap: one indexed read."""
-        if WorkItem.objects.filter(pk=self.item.pk, stop_requested=True).exists():
+        """Raise when a person asked to stop; note what else they asked for. One indexed read."""
+        wishes = WorkItem.objects.filter(pk=self.item.pk).values_list(
+            "stop_requested", "save_requested", "finish_requested"
+        )
+        stop, self._must_save, self.must_finish = wishes.first() or (False, False, False)
+        if stop:
             raise StopRequestedError
+
+    def take_save_request(self) -> bool:
+        """Whether a person asked, by the last check, to save now; one request is granted once."""
+        if not self._must_save:
+            return False
+        self._must_save = False
+        with self.fenced(save_requested=False):
+            return True
 
     def check_release(self) -> None:
         """Raise when this process must go; called where the work can be carried on from."""

@@ -56,6 +56,10 @@ class WorkItem(models.Model):
     progress = models.FloatField(default=0.0)
     error = models.TextField(blank=True)
     stop_requested = models.BooleanField(default=False)
+    save_requested = models.BooleanField(default=False)
+    """A person wants the state saved at the next chance; the work goes on."""
+    finish_requested = models.BooleanField(default=False)
+    """A person wants the work to end at the next chance, with what it has so far as its result."""
     token = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
@@ -113,6 +117,20 @@ class WorkItem(models.Model):
         self.refresh_from_db()
         return changed
 
+    def request_save(self) -> bool:
+        """Ask the worker to save where it is. False when nobody works on the item."""
+        return self._ask(save_requested=True)
+
+    def request_finish(self) -> bool:
+        """Ask the worker to make do with what it has. False when nobody works on the item."""
+        return self._ask(finish_requested=True)
+
+    def _ask(self, **wish: bool) -> bool:
+        held = WorkItem.objects.filter(pk=self.pk, status__in=HELD)
+        is_held = bool(held.update(**wish))
+        self.refresh_from_db()
+        return is_held
+
     def requeue(self) -> bool:
         """Put a failed or cancelled item back in the queue. False when it is neither."""
         from work import tasks  # tasks read this module
@@ -124,6 +142,8 @@ class WorkItem(models.Model):
             error="",
             phase="",
             stop_requested=False,
+            save_requested=False,
+            finish_requested=False,
             attempts=0,
             started_at=None,
             finished_at=None,

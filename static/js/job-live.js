@@ -1,7 +1,9 @@
 // The live part of a job's page: points, state and log over the socket, by polling without it.
 // The database is the truth: after every reconnect the page asks for what it has not seen.
 
+import { joinTabs } from "./chart-tabs.js";
 import { LossChart } from "./loss-chart.js";
+import { MetricChart } from "./metric-chart.js";
 
 const POLL_MILLISECONDS = 3000;
 const LONGEST_WAIT_MILLISECONDS = 10000;
@@ -11,10 +13,13 @@ class JobPage {
   constructor(root) {
     this.root = root;
     this.chart = new LossChart(root.querySelector("[data-loss-chart]"), root.querySelector("[data-chart-empty]"));
+    this.metrics = new MetricChart(root.querySelector("[data-metric-chart]"), root.querySelector("[data-metric-empty]"));
+    joinTabs(root.querySelector("[data-chart-tabs]"), root.querySelector("#chart-loss"), root.querySelector("#chart-metric"), this.metrics);
     this.lastSeq = 0;
     this.lastLogNumber = Number(root.querySelector("[data-log] > :last-child")?.dataset.number ?? 0);
     this.wait = 500;
     this.isConnected = false;
+    this.hasSeenEnd = this.hasEnded();
   }
 
   async start() {
@@ -44,6 +49,7 @@ class JobPage {
     this.cutAfter(portion.newest_step);
     this.take(portion.points);
     for (const line of portion.log) this.addLogLine(line);
+    this.sampledAt(portion.sampled_step);
     return portion.points.length > 0;
   }
 
@@ -77,6 +83,9 @@ class JobPage {
       case "rewind":
         this.cutAfter(message.step);
         break;
+      case "samples":
+        this.sampledAt(message.step);
+        break;
       case "log":
         this.addLogLine(message);
         break;
@@ -89,6 +98,7 @@ class JobPage {
 
   // What was cut is asked for and taken again if it turns out to exist after all.
   cutAfter(step) {
+    this.metrics.cutAfter(step);
     if (this.chart.cutAfter(step)) this.lastSeq = this.chart.newestSeq();
   }
 
@@ -97,6 +107,7 @@ class JobPage {
     if (fresh.length === 0) return;
     this.lastSeq = fresh.at(-1).seq;
     this.chart.add(fresh);
+    this.metrics.add(fresh);
     this.showLatest();
   }
 
@@ -115,16 +126,28 @@ class JobPage {
     if (progress) progress.value = latest.step;
   }
 
+  // The answers come as a fragment, when there are others than the page shows.
+  sampledAt(step) {
+    const shown = Number(this.root.querySelector("#job-samples").dataset.step);
+    if (step !== shown) htmx.trigger(this.root, "job:sampled");
+  }
+
   stateChanged(message) {
     htmx.trigger(this.root, "job:changed");
-    if (FINISHED.has(message.status)) this.readMetrics();
+    if (FINISHED.has(message.status)) this.ended();
+  }
+
+  ended() {
+    this.readMetrics();
+    htmx.trigger(this.root, "job:finished");
   }
 
   // A new header carries the last written numbers; ours may be newer. And it may be the first to
   // say that the job has ended, when the message of it was lost.
   headerChanged() {
     this.showLatest();
-    if (this.hasEnded()) this.readMetrics();
+    if (this.hasEnded() && !this.hasSeenEnd) this.ended();
+    this.hasSeenEnd = this.hasEnded();
   }
 
   hasEnded() {

@@ -1,6 +1,8 @@
 // The loss chart: raw training loss pale, smoothed on top, validation as markers on a line, the
 // best validation marked. Points are extended in place, so a zoom stays where the person put it.
 
+import { append, baseLayout, colour, hoverText, PLOTLY_OPTIONS } from "./chart-style.js";
+
 const RAW = 0;
 const SMOOTH = 1;
 const VALIDATION = 2;
@@ -25,23 +27,9 @@ export class LossChart {
     const training = points.filter((point) => point.name === "train/loss");
     const validation = points.filter((point) => point.name === "validation/loss");
     if (training.length + validation.length === 0) return;
-    const inOrder = this.append(this.training, training) & this.append(this.validation, validation);
+    const inOrder = append(this.training, training) & append(this.validation, validation);
     if (!this.isDrawn || !inOrder || validation.length > 0) this.draw();
     else this.extend(training);
-  }
-
-  // Steps that are there already are replaced: a resumed run writes them again.
-  append(series, points) {
-    let inOrder = 1;
-    for (const point of points) {
-      const at = series.length && point.step <= series.at(-1).step ? series.findIndex((old) => old.step >= point.step) : -1;
-      if (at < 0) series.push(point);
-      else {
-        series.splice(at, series[at].step === point.step ? 1 : 0, point);
-        inOrder = 0;
-      }
-    }
-    return inOrder;
   }
 
   cutAfter(step) {
@@ -89,13 +77,8 @@ export class LossChart {
     this.empty.hidden = true;
     const smoothed = this.smooth(this.training);
     this.lastSmooth = smoothed.at(-1);
-    Plotly.react(this.element, this.traces(smoothed), this.layout(), {
-      displaylogo: false,
-      responsive: true,
-      displayModeBar: "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-      toImageButtonOptions: { filename: "loss" },
-    });
+    const options = { ...PLOTLY_OPTIONS, toImageButtonOptions: { filename: "loss" } };
+    Plotly.react(this.element, this.traces(smoothed), baseLayout("Loss"), options);
     this.isDrawn = true;
   }
 
@@ -116,28 +99,7 @@ export class LossChart {
     return traces;
   }
 
-  layout() {
-    const axis = { gridcolor: colour("border"), zeroline: false, linecolor: colour("border"), color: colour("muted"), automargin: true };
-    return {
-      uirevision: "keep", showlegend: false, hovermode: "x unified", dragmode: "zoom",
-      margin: { l: 48, r: 12, t: 8, b: 40 },
-      paper_bgcolor: "transparent", plot_bgcolor: "transparent",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("muted") },
-      hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("border"), font: { color: colour("text") } },
-      xaxis: { ...axis, title: { text: "Step" }, hoverformat: "d", rangemode: "tozero" },
-      yaxis: { ...axis, title: { text: "Loss" }, rangemode: "tozero" },
-    };
-  }
-
   recolour() {
     if (this.isDrawn) this.draw();
   }
-}
-
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--color-${name}`).trim();
-}
-
-function hoverText(point) {
-  return point.epoch.toFixed(2);
 }
