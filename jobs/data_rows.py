@@ -17,6 +17,7 @@ from jobs.data_parts import Part
 
 MOST_ROWS = 20
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
+WEIGHT_ADVICE = f"Give a weight from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}."
 
 
 class DatasetChoice(forms.ModelChoiceField):
@@ -58,6 +59,7 @@ def weight_field(**kwargs: Any) -> forms.FloatField:
         min_value=LEAST_WEIGHT,
         max_value=MOST_WEIGHT,
         initial=1,
+        error_messages=dict.fromkeys(("min_value", "max_value", "invalid"), WEIGHT_ADVICE),
         widget=forms.NumberInput(attrs={"step": "any"}),
         **kwargs,
     )

@@ -24,6 +24,7 @@ from tuner.settings import TuningSettings
 from tuner.start import check_start as check_start_mode
 from tuner.start import read_start
 from web import disk
+from web.templatetags.format import gigabytes
 from work.status import ACTIVE
 
 
@@ -179,11 +180,6 @@ def check_memory(order: Order, predicted: Estimate) -> None:
             "model, or tick the box to start all the same.",
             "accepts_memory",
         )
-
-
-def gigabytes(size_bytes: int) -> str:
-    """`7.4 GB`."""
-    return f"{size_bytes / 1e9:.1f} GB"
 
 
 def check_name(order: Order) -> None:

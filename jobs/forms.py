@@ -19,6 +19,7 @@ from jobs.data_rows import DatasetChoice, ReplayChoice, make_rows, weight_field
 from jobs.form_folds import FIELD_OF, Fold, Problem, data_fold, folds, mark_defaults, problems
 from jobs.setting_fields import (
     AUTOMATIC,
+    REPLAY_SHARE,
     TOPICS,
     VALIDATION_SHARE,
     setting_field,
@@ -59,6 +60,8 @@ class JobForm(forms.Form):
 
     tuning_settings: TuningSettings | None = None
     """What the engine is given, once all that was typed is right."""
+    training_examples = 0
+    """In an epoch, which is what automatic settings go by."""
 
     request_id = forms.UUIDField(widget=forms.HiddenInput)
     dataset = DatasetChoice(queryset=Dataset.objects.none(), empty_label="Choose a dataset")
@@ -172,6 +175,8 @@ class JobForm(forms.Form):
         sent = {name: values.get(FIELD_OF.get(name, name)) for name in SETTINGS}
         given = {name: value for name, value in sent.items() if value not in (None, "")}
         given.setdefault("validation_share", VALIDATION_SHARE)
+        if values.get("replay_dataset"):
+            given.setdefault("replay_share", REPLAY_SHARE)
         if values.get("validation_dataset"):
             given["validation_share"] = 0.0
         return given
@@ -183,8 +188,10 @@ class JobForm(forms.Form):
         share = {name: given[name] for name in ("validation_share", "seed") if name in given}
         replay = {"replay_share": given.get("replay_share", 0.0)}
         version = validation.current if validation else None
-        training, _ = counts(self.parts(values), TuningSettings(**share, **replay), version)
-        return TuningSettings(**resolve(given, training))
+        self.training_examples, _ = counts(
+            self.parts(values), TuningSettings(**share, **replay), version
+        )
+        return TuningSettings(**resolve(given, self.training_examples))
 
     def parts(self, values: dict[str, Any]) -> list[Part]:
         """All datasets, the first one first."""

@@ -20,7 +20,7 @@ from jobs.forms import JobForm
 from jobs.launch import launch, predict, suggest_name
 from jobs.models import Job
 from jobs.obstacles import obstacle
-from jobs.setting_fields import AUTOMATIC, METHOD_LINES, VALIDATION_SHARE
+from jobs.setting_fields import AUTOMATIC, METHOD_LINES, VALIDATION_SHARE, plain
 from jobs.views import get_job_or_404
 from library.models import BaseModel, TunedModel
 from tuner.auto import is_auto
@@ -110,6 +110,7 @@ def words(form: JobForm) -> dict[str, Any]:
         "default_rate": default_learning_rate(chosen.method, base.parameters),
         "learning_rate": chosen.learning_rate_for(base.parameters),
         "automatic": automatic(form, values),
+        "examples": form.training_examples,
     }
 
 
@@ -154,7 +155,7 @@ def choices_of(job: Job) -> dict[str, object]:
     first, *more = parts_of(job)
     replay = next((part.version.dataset for part in more if part.is_replay), None)
     values: dict[str, object] = {
-        FIELD_OF.get(name, name): value for name, value in job.settings.items()
+        FIELD_OF.get(name, name): plain(value) for name, value in job.settings.items()
     }
     if job.validation_version:
         values["validation_share"] = VALIDATION_SHARE
@@ -162,9 +163,10 @@ def choices_of(job: Job) -> dict[str, object]:
         **values,
         **dict.fromkeys(job.automatic, "auto"),
         "dataset": first.version.dataset,
-        "dataset_weight": first.weight,
+        "dataset_weight": plain(first.weight),
+        "replay_share": job.settings.get("replay_share") or None,
         "more": [
-            {"dataset": part.version.dataset, "weight": part.weight}
+            {"dataset": part.version.dataset, "weight": plain(part.weight)}
             for part in more
             if not part.is_replay
         ],

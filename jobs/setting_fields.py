@@ -29,6 +29,8 @@ DEFAULTS = TuningSettings()
 AUTOMATIC = ("epochs", "batch_size", "learning_rate_multiplier")
 """Settings that may be left to the studio, which then goes by the number of examples."""
 VALIDATION_SHARE = 0.15
+REPLAY_SHARE = 0.1
+"""Of a job that replays a dataset, unless another share is given."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ HELP = {
     "lora_alpha": "How loud the adapter is; empty takes twice its size.",
     "lora_dropout": "Blanks this share of the adapter's inputs, against memorising. Usual: 0.",
     "lora_layers": "all, attention, mlp, or names of modules with commas between. Usual: all.",
-    "use_rslora": "Suits sizes above 32. Slower: it takes the plain path.",
+    "use_rslora": "Suits sizes above 32.",
     "use_dora": "At times better at small sizes. Slower: it takes the plain path.",
     "max_length_tokens": "The longest example that is used whole. Usual: 2048.",
     "over_length": "However it is done, the job's page counts them.",
@@ -161,6 +163,7 @@ EMPTY_MEANS = {
     "evaluate_every_steps": "each epoch",
     "early_stopping_patience": "never",
     "micro_batch_tokens": "automatic",
+    "replay_share": f"{REPLAY_SHARE:g} when chosen",
 }
 """Shown in an empty field whose emptiness is a choice."""
 
@@ -186,11 +189,13 @@ class NumberOrAutoField(forms.Field):
 
 def setting_field(name: str) -> forms.Field:
     """The field of one setting; an empty one means the setting's default."""
-    default = VALIDATION_SHARE if name == "validation_share" else getattr(DEFAULTS, name)
+    default = {"validation_share": VALIDATION_SHARE, "replay_share": None}.get(
+        name, getattr(DEFAULTS, name)
+    )
     words: dict[str, Any] = {
         "label": LABELS.get(name, label(name)),
         "help_text": HELP.get(name, help_text(name)),
-        "initial": default,
+        "initial": plain(default),
         "required": False,
     }
     if name in AUTOMATIC:
@@ -204,6 +209,11 @@ def setting_field(name: str) -> forms.Field:
         return forms.CharField(max_length=500, widget=suggesting(name), **words)
     attributes = {"step": "any", "placeholder": EMPTY_MEANS.get(name, "")}
     return number_field(name)(widget=forms.NumberInput(attrs=attributes), **words)
+
+
+def plain(value: Any) -> Any:
+    """A number without a fraction that says nothing: 1 for 1.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def automatic_field(name: str, words: dict[str, Any]) -> forms.Field:

@@ -174,7 +174,7 @@ def test_auto_is_resolved_by_the_number_of_examples_and_shown(
     auto = dict.fromkeys(("epochs", "batch_size", "learning_rate_multiplier"), "auto")
     answer = page.post("/jobs/estimate/", form_values(dataset, tiny_base, **auto))
     html = answer.content.decode()
-    assert "Auto: 4 for so many examples" in html
+    assert "Auto: 4 for 34 examples" in html
     page.post("/jobs/new/", form_values(dataset, tiny_base, **auto))
     job = Job.objects.get()
     chosen = [job.settings[name] for name in auto]
@@ -201,8 +201,8 @@ def test_the_default_learning_rate_follows_the_method(
         values = form_values(dataset, tiny_base, **chosen)
         return page.post("/jobs/estimate/", values).content.decode()
 
-    assert "(default 0.001 for LoRA on tiny)" in said()
-    assert "(default 0.0001 for Full on tiny)" in said(method="full")
+    assert "LoRA default 0.001" in said()
+    assert "Full default 0.0001" in said(method="full")
     assert "data-learning-rate>0.0005<" in said(learning_rate_multiplier=0.5)
 
 
