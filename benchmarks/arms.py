@@ -1,23 +1,26 @@
-"""One arm of a comparison: a process that holds a model and takes steps when told to.
+"""One arm of a comparison: a process that tunes a few steps and tells what they took.
 
-All arms answer the same lines, whichever engine is inside; so they can take turns, step by step,
-on a machine whose speed drifts. Knows nothing of models.
+Whichever engine is inside, it answers with the same line; so engines that cannot share an
+environment can be compared. BENCHMARK_PREFIX is put before each arm's command, to pin it to
+cores for example ("taskset -c 0,1"). Knows nothing of models.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import environments
 
 ROOT = Path(__file__).parent.parent
 BASELINE = Path(__file__).parent / "baseline"
+PREFIX = shlex.split(os.environ.get("BENCHMARK_PREFIX", ""))
+_LINES_OF_AN_ERROR = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,83 +30,83 @@ class Spec:
     variant: str
     base: str
     examples: str
-    """The data, from which ours takes its batches by its seed."""
+    """The data, of which ours takes its batches by the seed."""
     rows: str
     """The same batches written one after the other, for TRL."""
     batch_size: int
     steps: int
     scratch: str
+    held_out: str | None = None
+    method: str = "lora"
     learning_rate: float = 2e-4
     rank: int = 8
     seed: int = 0
-    full: bool = False
-    adapter: str | None = None
+    padded: bool = False
+    """Ours takes the plain path, also where a faster one is proven."""
+    start_from: str | None = None
+    """Folder of the adapter that ours starts with."""
     save_start: str | None = None
+    """Folder for the adapter that TRL starts with."""
     show_tokens: bool = False
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an arm says when it is done."""
+
+    ready_seconds: float
+    """From the first line of the program to the first step."""
+    step_seconds: list[float]
+    losses: list[float]
+    peak_bytes: int
+    threads: int
+    held_out_loss: float | None = None
+    precision: str = ""
+    ids: list[list[int]] | None = None
+    labels: list[list[int]] | None = None
+
+
+@dataclass(frozen=True)
 class Arm:
-    """A running arm."""
+    """An engine with its settings, by the name that the table calls it."""
 
     name: str
-    command: list[str]
-    folder: Path
     spec: Spec
-    seconds_per_step: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    peak_bytes: int = 0
-    ready: dict[str, Any] = field(default_factory=dict)
+    is_ours: bool
 
-    def start(self) -> None:
-        """Load the model; returns when the first step could be taken."""
-        log = Path(self.spec.scratch) / f"{self.name}.log"
-        self._process = subprocess.Popen(
-            [*self.command, json.dumps(asdict(self.spec))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-            cwd=self.folder,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": self.spec.scratch},
-        )
-        self._log = log
-        self.ready = self._reply()
+    def run(self) -> Outcome:
+        """Tune in a process of its own, alone."""
+        log = Path(self.spec.scratch) / "log.txt"
+        with log.open("w", encoding="utf-8") as errors:
+            done = subprocess.run(
+                [*PREFIX, *self._command, json.dumps(asdict(self.spec))],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=ROOT if self.is_ours else BASELINE,
+                env=_environment(self.spec),
+            )
+        if done.returncode:
+            end = log.read_text(encoding="utf-8").splitlines()[-_LINES_OF_AN_ERROR:]
+            raise RuntimeError(f"{self.name} ended with {done.returncode}:\n" + "\n".join(end))
+        return Outcome(**json.loads(done.stdout.splitlines()[-1]))
 
-    def go(self, steps: int, *, counts: bool = True) -> None:
-        """Take so many steps now; the first ones do not count."""
-        assert self._process.stdin
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        reply = self._reply()
-        self.losses += reply["losses"]
-        if counts:
-            self.seconds_per_step.append(reply["seconds"] / steps)
-
-    def finish(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self.peak_bytes = self._reply()["peak_bytes"]
-        self._process.wait()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _reply(self) -> dict[str, Any]:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if not line:
-            end = "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-15:])
-            raise RuntimeError(f"{self.name} ended early:\n{end}")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
+    @property
+    def _command(self) -> list[str]:
+        if self.is_ours:
+            return [sys.executable, "-m", "benchmarks.ours"]
+        return [str(environments.trl_python()), str(BASELINE / "trl_arm.py")]
 
 
 def ours(name: str, spec: Spec) -> Arm:
-    return Arm(name, [sys.executable, "-m", "benchmarks.ours"], ROOT, spec)
+    return Arm(name, spec, is_ours=True)
 
 
 def trl(name: str, spec: Spec) -> Arm:
-    python = str(environments.trl_python())
-    return Arm(name, [python, str(BASELINE / "trl_arm.py")], BASELINE, spec)
+    return Arm(name, spec, is_ours=False)
+
+
+def _environment(spec: Spec) -> dict[str, str]:
+    """Nothing is fetched, and no cache of an earlier run is found."""
+    without_path = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**without_path, "HF_HUB_OFFLINE": "1", "HF_HOME": spec.scratch}

@@ -1,50 +1,58 @@
-"""The product's own engine as one arm of a comparison: told by lines on stdin how many steps to go.
+"""The product's own engine as one arm of a comparison: tunes as told, and answers with one line.
+
+    python -m benchmarks.ours '{"variant": "auto", ...}'
 
 Answers as baseline/trl_arm.py does. Knows nothing of TRL.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
 import time
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 STARTED = time.perf_counter()
 
+import json  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import closing  # noqa: E402
+from dataclasses import asdict  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
 import torch  # noqa: E402
 
-from benchmarks.arms import Spec  # noqa: E402
-from tuner.events import Event, Started, Step  # noqa: E402
-from tuner.examples import read_examples  # noqa: E402
+from benchmarks.arms import Outcome, Spec  # noqa: E402
+from tuner import families  # noqa: E402
+from tuner.events import Evaluated, Event, Started, Step  # noqa: E402
+from tuner.examples import Example, read_examples  # noqa: E402
 from tuner.settings import TuningSettings  # noqa: E402
 from tuner.train import train  # noqa: E402
+
+_NEVER = 10_000_000
 
 
 def main() -> None:
     spec = Spec(**json.loads(sys.argv[1]))
-    examples = read_examples(Path(spec.examples))
-    with tempfile.TemporaryDirectory() as folder:
-        events = train(settings(spec), examples, Path(folder) / "tuned", base=Path(spec.base))
-        with closing(events):
-            started = next(event for event in events if isinstance(event, Started))
-            reply(
-                ready_seconds=time.perf_counter() - STARTED,
-                threads=started.threads,
-                precision=started.precision,
-                layout=started.layout,
-            )
-            for line in sys.stdin:
-                take(events, int(line))
-    reply(peak_bytes=peak_bytes())
+    if spec.padded:
+        families.FAST_FAMILIES = frozenset()
+    options: dict[str, Any] = {"start_from": Path(spec.start_from)} if spec.start_from else {}
+    events = train(
+        make_settings(spec),
+        read_examples(Path(spec.examples)),
+        Path(spec.scratch) / "tuned",
+        base=Path(spec.base),
+        validation=held_out(spec),
+        **options,
+    )
+    with closing(events):
+        outcome = measured(events, spec)
+    sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
 
 
-def settings(spec: Spec) -> TuningSettings:
+def make_settings(spec: Spec) -> TuningSettings:
+    """The settings that mean what TRL is told: no warm-up, no schedule, no evaluation between."""
     return TuningSettings(
-        method="full" if spec.full else "lora",
+        method=spec.method,
         batch_size=spec.batch_size,
         max_steps=spec.steps,
         learning_rate=spec.learning_rate,
@@ -53,30 +61,52 @@ def settings(spec: Spec) -> TuningSettings:
         warmup_share=0.0,
         seed=spec.seed,
         precision=spec.variant,
+        evaluate_every_steps=_NEVER,
+        final_model="last",
     )
 
 
-def take(events: Any, steps: int) -> None:
-    asked = time.perf_counter()
+def held_out(spec: Spec) -> list[Example]:
+    return read_examples(Path(spec.held_out)) if spec.held_out else []
+
+
+def measured(events: Iterator[Event], spec: Spec) -> Outcome:
+    """Follow the run to its last step, and to its evaluation if there is one."""
+    started = next(event for event in events if isinstance(event, Started))
+    clock = time.perf_counter()
+    ready_seconds = clock - STARTED
     losses: list[float] = []
-    while len(losses) < steps:
-        event: Event = next(events)
+    seconds: list[float] = []
+    while len(losses) < spec.steps:
+        event = next(events)
         if isinstance(event, Step):
             losses.append(event.train_loss)
-    reply(seconds=time.perf_counter() - asked, losses=losses)
+            now = time.perf_counter()
+            seconds.append(now - clock)
+            clock = now
+    peak = peak_bytes()
+    return Outcome(
+        ready_seconds=ready_seconds,
+        step_seconds=seconds,
+        losses=losses,
+        peak_bytes=peak,
+        threads=started.threads,
+        precision=started.precision,
+        held_out_loss=held_out_loss(events) if spec.held_out else None,
+    )
+
+
+def held_out_loss(events: Iterator[Event]) -> float:
+    evaluated = next(event for event in events if isinstance(event, Evaluated))
+    return evaluated.validation_loss
 
 
 def peak_bytes() -> int:
-    """The most memory this process has held."""
+    """The most memory this process has held: the kernel's high-water mark, or the GPU's."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def reply(**values: Any) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
