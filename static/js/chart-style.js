@@ -21,6 +21,14 @@ export function append(series, points) {
   return inOrder;
 }
 
+export const SMOOTHING = 0.85;
+
+// An exponential mean, begun at `start`, so that points can be added at the end alone.
+export function smooth(points, start = points[0]?.value) {
+  let value = start;
+  return points.map((point) => (value = SMOOTHING * value + (1 - SMOOTHING) * point.value));
+}
+
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--color-${name}`).trim();
 }

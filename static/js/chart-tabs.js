@@ -4,6 +4,7 @@
 export function joinTabs(list, lossPanel, metricPanel, metricChart) {
   const tabs = [...list.querySelectorAll("[role=tab]")];
   const says = metricPanel.querySelector("[data-metric-says]");
+  const legend = metricPanel.querySelector("[data-metric-legend]");
 
   const choose = (tab) => {
     for (const other of tabs) {
@@ -15,6 +16,7 @@ export function joinTabs(list, lossPanel, metricPanel, metricChart) {
     metricPanel.hidden = isLoss;
     metricPanel.setAttribute("aria-labelledby", tab.id);
     says.textContent = tab.dataset.says ?? "";
+    legend.hidden = !tab.dataset.validation;
     metricChart.choose(isLoss ? null : tab.dataset);
     // What was drawn while it was hidden has no width yet.
     const chart = (isLoss ? lossPanel : metricPanel).querySelector(".chart");

@@ -1,13 +1,12 @@
 // The loss chart: raw training loss pale, smoothed on top, validation as markers on a line, the
 // best validation marked. Points are extended in place, so a zoom stays where the person put it.
 
-import { append, baseLayout, colour, hoverText, PLOTLY_OPTIONS } from "./chart-style.js";
+import { append, baseLayout, colour, hoverText, PLOTLY_OPTIONS, smooth } from "./chart-style.js";
 
 const RAW = 0;
 const SMOOTH = 1;
 const VALIDATION = 2;
 const BEST = 3;
-const SMOOTHING = 0.85;
 const TREND_STEPS = 20;
 
 export class LossChart {
@@ -59,13 +58,8 @@ export class LossChart {
     return change < 0 ? `↓ ${(-change * 100).toFixed(0)} %` : `↑ ${(change * 100).toFixed(0)} %`;
   }
 
-  smooth(points, start = points[0]?.value) {
-    let value = start;
-    return points.map((point) => (value = SMOOTHING * value + (1 - SMOOTHING) * point.value));
-  }
-
   extend(points) {
-    const smoothed = this.smooth(points, this.lastSmooth);
+    const smoothed = smooth(points, this.lastSmooth);
     this.lastSmooth = smoothed.at(-1);
     const x = points.map((point) => point.step);
     const hover = points.map(hoverText);
@@ -75,7 +69,7 @@ export class LossChart {
 
   draw() {
     this.empty.hidden = true;
-    const smoothed = this.smooth(this.training);
+    const smoothed = smooth(this.training);
     this.lastSmooth = smoothed.at(-1);
     const options = { ...PLOTLY_OPTIONS, toImageButtonOptions: { filename: "loss" } };
     Plotly.react(this.element, this.traces(smoothed), baseLayout("Loss"), options);

@@ -1,13 +1,13 @@
 // The chart beside the loss: one metric at a time, by the tab that is chosen. Keeps the points of
 // all of them, so that a change of tab asks nobody.
 
-import { append, baseLayout, colour, hoverText, PLOTLY_OPTIONS } from "./chart-style.js";
+import { append, baseLayout, colour, hoverText, PLOTLY_OPTIONS, smooth } from "./chart-style.js";
 
 const FORMATS = {
-  percent: { tickformat: ".0%", hover: ".1%" },
-  bytes: { tickformat: ".3s", hover: ".3s", suffix: "B" },
-  small: { tickformat: ".1e", hover: ".3e" },
-  plain: { tickformat: "~s", hover: ".4~g" },
+  percent: { isNoisy: true, tickformat: ".0%", hover: ".1%" },
+  bytes: { tickformat: "~s", hover: ".3s", suffix: "B" },
+  small: { tickformat: "~e", hover: ".3e" },
+  plain: { isNoisy: true, tickformat: "~s", hover: ".4~g" },
 };
 
 export class MetricChart {
@@ -48,7 +48,12 @@ export class MetricChart {
     if (!this.chosen) return;
     const { title, training, validation, form } = this.chosen;
     const format = FORMATS[form];
-    const lines = [this.line(training, "Training", "training", format), this.line(validation, "Validation", "validation", format)];
+    const raw = this.line(training, "Training", "training", format);
+    const lines = [raw, this.line(validation, "Validation", "validation", format)];
+    if (format.isNoisy) {
+      lines.splice(1, 0, { ...raw, y: smooth(this.series.get(training) ?? []), hoverinfo: "skip", hovertemplate: undefined });
+      Object.assign(raw, { opacity: 0.3, line: { ...raw.line, width: 1 } });
+    }
     const traces = lines.filter((trace) => trace.x.length > 0);
     this.empty.hidden = traces.length > 0;
     const layout = baseLayout(title);

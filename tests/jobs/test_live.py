@@ -87,6 +87,8 @@ def test_a_page_opened_late_gets_every_point_and_the_state(
     assert messages[0] == {"type": "rewind", "step": 18}
     points = [p for message in messages if "points" in message for p in message["points"]]
     assert [point["seq"] for point in points] == list(range(1, job.last_seq + 1))
+    (samples,) = [message for message in messages if message["type"] == "samples"]
+    assert samples["step"] == 18
     assert messages[-1]["status"] == "succeeded"
 
 
@@ -117,6 +119,9 @@ def test_an_open_page_hears_the_whole_run_as_it_happens(
     assert [step for name, step in points if name == "train/loss"] == list(range(1, 19))
     assert [step for name, step in points if name == "validation/loss"] == [9, 18]
     assert {"log", "checkpoint"} <= {message["type"] for message in messages}
+    sampled = [message for message in messages if message["type"] == "samples"]
+    assert [message["step"] for message in sampled] == [9, 18]
+    assert [answer["position"] for answer in sampled[0]["answers"]] == [0, 1, 2]
 
 
 def test_published_messages_are_relayed(make_job: JobMaker, open_page: PageOpener) -> None:
