@@ -24,7 +24,6 @@ from transformers.pytorch_utils import Conv1D
 from tuner.adapters import read_adapter
 from tuner.attention import FLOAT32_ATTENTION
 from tuner.convert import weight_files
-from tuner.encode import TOKENIZER_FILES
 from tuner.errors import AdapterError, ModelError
 from tuner.layers import adapted_layers
 from tuner.light_peft import (
@@ -39,6 +38,7 @@ from tuner.settings import TuningSettings
 from tuner.stacking import Stacked, merge, one_adapter
 from tuner.start import CONFIG_FILE, Start, check_start, fingerprint
 from tuner.storage import Content
+from tuner.tokenizer_files import stored_files
 from tuner.weights import writer
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -134,11 +134,10 @@ def add_adapter(base: Any, settings: TuningSettings, alpha: float | None = None)
 def model_files(model: Any, settings: TuningSettings, base: Path) -> dict[str, Content]:
     """Everything the tuned model is made of, by file name; an adapter needs its base besides."""
     own = _adapter_files(model, base) if settings.uses_adapter else _whole_model_files(model)
-    tokenizer_files = (base / name for name in TOKENIZER_FILES)
     return {
         **own,
         SETTINGS_FILE: _json_bytes(_provenance(settings, base)),
-        **{path.name: path.read_bytes() for path in tokenizer_files if path.exists()},
+        **stored_files(base),
     }
 
 

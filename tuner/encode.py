@@ -24,8 +24,6 @@ from tuner.errors import ExampleError, ModelError
 from tuner.examples import Example, Message
 from tuner.token_text import Piece, TextStream, pieces
 from tuner.tokenizer_files import (
-    TEMPLATE_FILE,
-    TOKENIZER_FILES,
     generation_ends,
     read_json,
     read_template,
@@ -33,7 +31,7 @@ from tuner.tokenizer_files import (
     special_tokens,
 )
 
-__all__ = ["TOKENIZER_FILES", "ChatEncoder", "Encoded", "Piece", "TextStream", "read_json"]
+__all__ = ["ChatEncoder", "Encoded", "Piece", "TextStream", "read_json"]
 
 _PROBE = (Message("user", "probe question"), Message("assistant", "probe answer"))
 
@@ -84,16 +82,6 @@ class ChatEncoder:
                 "answer could end. Choose a model made for chat."
             )
         return cls(tokenizer, template, named, generation_ends(folder), folder)
-
-    def files(self) -> dict[str, bytes]:
-        """What must lie beside a tuned model for it to be read and asked exactly as it was tuned.
-
-        The tokenizer's files as they are, and the chat template that was used, as a file that
-        goes before any other template, for us and for transformers.
-        """
-        paths = (self._folder / name for name in TOKENIZER_FILES) if self._folder else ()
-        files = {path.name: path.read_bytes() for path in paths if path.exists()}
-        return {**files, TEMPLATE_FILE: self.template_text.encode()}
 
     def cache_key(self, trained_on: str) -> str:
         """The same for encoders that make the same tokens of the same conversations."""

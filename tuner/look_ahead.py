@@ -33,6 +33,8 @@ class LookAhead:
         self._cache = cache
         self._rows: dict[int, Row | ExampleError] = {}
         self._same = _first_places(examples)
+        self._distinct = len(set(self._same))
+        self._was_saved = False
         self._coming: Iterator[int] = iter(())
         self._newest: frozenset[int] = frozenset()
         self._chunk = _FIRST_CHUNK
@@ -69,6 +71,10 @@ class LookAhead:
         """Stop going ahead, and keep what was made for the next run."""
         self._coming = iter(())
         self._finish()
+        self._save()
+
+    def _save(self) -> None:
+        self._was_saved = True
         if self._cache is not None:
             self._cache.save()
 
@@ -79,15 +85,15 @@ class LookAhead:
         self._chunk = min(2 * self._chunk, _LARGEST_CHUNK)
         places = self._next(self._chunk)
         self._newest = frozenset(places)
-        if places or self._cache is not None:
+        if places or not self._was_saved:
             self._thread = threading.Thread(target=self._work, args=[places], daemon=True)
             self._thread.start()
 
     def _work(self, places: Sequence[int]) -> None:
         try:
             self._encode(places)
-            if not places and self._cache is not None:
-                self._cache.save()  # all there are: they need not wait for the end of the run
+            if not places and not self._was_saved:
+                self._save()  # all that is expected: it need not wait for the end of the run
         except BaseException as error:  # raised where somebody can see it
             self._failure = error
 
@@ -101,6 +107,8 @@ class LookAhead:
 
     def _next(self, count: int) -> list[int]:
         """The next places that come and have no row yet, each once."""
+        if len(self._rows) >= self._distinct:
+            self._coming = iter(())  # the epochs still to come ask for nothing new
         coming = (self._same[place] for place in self._coming)
         fresh = (place for place in coming if place not in self._rows)
         return list(dict.fromkeys(islice(fresh, count)))

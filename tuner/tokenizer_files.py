@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, processors
 
+from tuner.chat_template import PLAIN_TEMPLATE
 from tuner.errors import ModelError
 
 TEMPLATE_FILE = "chat_template.jinja"
@@ -66,6 +67,18 @@ def read_template(folder: Path, config: dict[str, Any]) -> str | None:
             (item.get("template") for item in named if item.get("name") == "default"), None
         )
     return template if isinstance(template, str) and template.strip() else None
+
+
+def stored_files(folder: Path) -> dict[str, bytes]:
+    """What must lie beside a tuned model for it to be read and asked exactly as it was tuned.
+
+    The tokenizer's files as they are, and the chat template that was used, as a file that goes
+    before any other template, for us and for transformers.
+    """
+    paths = (folder / name for name in TOKENIZER_FILES)
+    files = {path.name: path.read_bytes() for path in paths if path.exists()}
+    template = read_template(folder, read_json(folder / "tokenizer_config.json"))
+    return {**files, TEMPLATE_FILE: (PLAIN_TEMPLATE if template is None else template).encode()}
 
 
 def special_tokens(folder: Path, config: dict[str, Any]) -> dict[str, str]:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:Futur
 FILES = {
     "adapter_config.json",
     "adapter_model.safetensors",
+    "chat_template.jinja",
     "generation_config.json",
     "settings.json",
     "tokenizer.json",

@@ -188,9 +188,12 @@ def test_a_job_goes_on_from_the_newest_checkpoint_in_a_folder(tiny_model, data, 
 
 
 def test_encoded_examples_are_kept_where_the_command_line_says(tiny_model, data, tmp_path):
-    options = ("--token-cache", str(tmp_path / "tokens"), "--max-steps", "1")
+    options = ("--token-cache", str(tmp_path / "tokens"), "--epochs", "1")
     assert main(arguments(tiny_model, data, tmp_path / "out", *options)) == 0
-    assert len(list((tmp_path / "tokens").iterdir())) == 1
+    written = set((tmp_path / "tokens").iterdir())
+    assert written
+    assert main(arguments(tiny_model, data, tmp_path / "again", *options)) == 0
+    assert set((tmp_path / "tokens").iterdir()) == written  # nothing was encoded a second time
 
 
 def inspect(base: Path, data: Path, *options: str) -> list[str]:

@@ -12,8 +12,9 @@ from tuner.convert import read_facts
 from tuner.encode import ChatEncoder
 from tuner.errors import ExampleError
 from tuner.examples import read_examples
-from tuner.inspection import Inspection, Piece, inspect_example
+from tuner.inspection import Inspection, inspect_example
 from tuner.settings import OVER_LENGTH_POLICIES, TRAINED_ON, TuningSettings
+from tuner.token_text import Piece
 
 _TRAINED, _PLAIN = "\x1b[1;32m", "\x1b[0m"
 _ID_COLUMN = 12
