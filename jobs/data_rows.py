@@ -48,7 +48,7 @@ class ReplayChoice(DatasetChoice):
         """The dataset that was chosen."""
         if value == GENERAL_CHAT.slug and self.owner:
             sample = add_sample(self.owner, GENERAL_CHAT.slug)
-            return self.queryset.get(pk=sample.pk)
+            return Dataset.objects.with_versions().get(pk=sample.pk)
         chosen: Dataset | None = super().to_python(value)
         return chosen
 
@@ -91,7 +91,7 @@ class DataRow(forms.Form):
         return Part(version=dataset.current, weight=1.0 if weight is None else weight)
 
 
-class DataRows(forms.BaseFormSet):  # type: ignore[type-arg]
+class DataRows(forms.BaseFormSet):
     """All rows, and one empty one to fill."""
 
     def parts(self) -> list[Part]:
@@ -112,13 +112,10 @@ Rows = forms.formset_factory(
 def make_rows(owner: User, data: Any, initial: list[dict[str, Any]] | None) -> DataRows:
     """The rows that were sent, or those to begin with."""
     sent = data if data is not None and "more-TOTAL_FORMS" in data else None
-    rows = Rows(sent, initial=initial, prefix="more", form_kwargs={"owner": owner})
     if sent is None and data is not None:  # a form sent without rows mixes nothing in
-        return Rows(
-            {"more-TOTAL_FORMS": "0", "more-INITIAL_FORMS": "0"},
-            prefix="more",
-            form_kwargs={"owner": owner},
-        )
+        sent = {"more-TOTAL_FORMS": "0", "more-INITIAL_FORMS": "0"}
+    rows = Rows(sent, initial=initial, prefix="more", form_kwargs={"owner": owner})
+    assert isinstance(rows, DataRows)
     return rows
 
 

@@ -101,7 +101,7 @@ def methods(form: JobForm) -> list[dict[str, Any]]:
 def problems(form: JobForm) -> list[Problem]:
     """All that stands in the way, in the order of the page, each with the way to its field."""
     found = [
-        Problem(field.label, field.id_for_label or field.auto_id, str(error))
+        Problem(str(field.label), field.id_for_label or field.auto_id, str(error))
         for field in form.visible_fields()
         for error in field.errors
     ]

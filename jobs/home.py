@@ -11,10 +11,10 @@ from accounts.models import User
 from datasets import rendering, samples
 from datasets.errors import DatasetError
 from datasets.models import Dataset
-from jobs.forms import VALIDATION_SHARE
 from jobs.launch import LaunchError, Order, launch, suggest_name
 from jobs.models import Job
 from jobs.obstacles import obstacle
+from jobs.setting_fields import VALIDATION_SHARE
 from jobs.views import latest_context
 from library.models import BaseModel, TunedModel
 from tuner.settings import TuningSettings
