@@ -125,7 +125,6 @@ def _flags(slot: Slot, found: Counted, first: int, end: int) -> list[bool]:
     if isinstance(slot.trained, bool):
         return [slot.trained] * (end - first)
     flags: list[bool] = []
-    for start, stop in zip(found.before[::2], found.before[1::2], strict=True):
-        flags += [False] * (start - first - len(flags))
-        flags += [True] * (min(stop, end) - first - len(flags))
-    return flags + [False] * (end - first - len(flags))
+    for number, place in enumerate(found.before):
+        flags += [number % 2 == 1] * (min(place, end) - first - len(flags))
+    return flags + [len(found.before) % 2 == 1] * (end - first - len(flags))

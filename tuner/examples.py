@@ -10,6 +10,7 @@ import csv
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,12 +116,16 @@ def _checked_text(value: object, name: str) -> str:
 def _example_from_messages(value: object) -> Example:
     if not isinstance(value, list | tuple) or not value:
         raise ExampleError("messages is not a list of turns.", _MESSAGES_REMEDY)
-    turns = tuple(_message(turn, number) for number, turn in enumerate(value, start=1))
-    _check_turns(turns)
+    turns = tuple([_message(turn, number) for number, turn in enumerate(value, start=1)])
+    _check_roles(tuple([turn.role for turn in turns]))
     return Example(turns)
 
 
 def _message(turn: object, number: int) -> Message:
+    if type(turn) is dict:  # almost always, and files have millions of them
+        role, content = turn.get("role"), turn.get("content")
+        if type(content) is str and role in ROLES and content and not content.isspace():
+            return Message(role, content)
     if not isinstance(turn, Mapping) or "role" not in turn or "content" not in turn:
         raise ExampleError(f"Turn {number} has no role and content.", _MESSAGES_REMEDY)
     role = turn["role"]
@@ -131,8 +136,8 @@ def _message(turn: object, number: int) -> Message:
     return Message(role, _checked_text(turn["content"], f"content of turn {number}"))
 
 
-def _check_turns(turns: Sequence[Message]) -> None:
-    roles = [turn.role for turn in turns]
+@lru_cache(maxsize=1000)
+def _check_roles(roles: tuple[str, ...]) -> None:
     if "system" in roles[1:]:
         raise ExampleError("A system turn stands after another turn.", "Put it first.")
     if "assistant" not in roles:

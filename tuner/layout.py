@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from tuner.examples import Message
 from tuner.traced_text import Condition, Trim, trimmed
@@ -43,12 +42,13 @@ class Slot:
     first: int | None
     last: int | None
     """The special tokens' ids: the encoded slot begins and ends with them."""
-    trained: tuple[tuple[Place, Place], ...] | bool
-    """Where tokens begin that are trained; True for all of them, False for none."""
+    trained: tuple[Place, ...] | bool
+    """Where trained tokens begin, end, begin again, and so on; an end that is not told is that of
+    the slot. True for all of them, False for none."""
 
     @property
     def places(self) -> tuple[Place, ...]:
-        return tuple(chain.from_iterable(self.trained)) if isinstance(self.trained, tuple) else ()
+        return () if isinstance(self.trained, bool) else self.trained
 
     def text(self, texts: Sequence[str]) -> str:
         parts = [self.literals[0]]

@@ -173,15 +173,14 @@ class _Cutter:
             trained=self._trained(left, right, turns),
         )
 
-    def _trained(
-        self, left: _Cut, right: _Cut, turns: Sequence[int]
-    ) -> tuple[tuple[Place, Place], ...] | bool:
+    def _trained(self, left: _Cut, right: _Cut, turns: Sequence[int]) -> tuple[Place, ...] | bool:
         inside = [(max(a, left.end), min(b, right.start)) for a, b in self._spans]
-        inside = [(a, b) for a, b in inside if a < b]
-        if inside == [(left.end, right.start)]:
+        edges = [edge for a, b in inside if a < b for edge in (a, b)]
+        if edges == [left.end, right.start]:
             return True
-        places = (tuple(self._place(left, turns, at) for at in span) for span in inside)
-        return tuple((start, end) for start, end in places) or False
+        if edges and edges[-1] == right.start:
+            edges.pop()
+        return tuple(self._place(left, turns, edge) for edge in edges) or False
 
     def _place(self, left: _Cut, turns: Sequence[int], at: int) -> Place:
         if any(self._where[turn][0] < at < self._where[turn][1] for turn in turns):
