@@ -10,9 +10,10 @@ import ctypes
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -49,12 +50,24 @@ def watch_peak(device: torch.device) -> Iterator[Peak]:
 
 
 def release_freed_memory() -> None:
-    """Give back to the system what is freed but kept for later, so that it is not counted."""
+    """Free what nothing refers to, and give back to the system what is freed."""
     gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # some C libraries have none
-        if trim is not None:
-            trim(0)
+    give_back_freed_memory()
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what is freed but kept for later, where the C library can."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    if sys.platform != "linux":
+        return None
+    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim
 
 
 def _reset_high_water() -> bool:

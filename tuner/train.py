@@ -16,6 +16,7 @@ from tuner.events import Event, Phase
 from tuner.examples import Example
 from tuner.job import Job
 from tuner.memory_shortage import memory_shortage_in_words
+from tuner.peak import give_back_freed_memory
 from tuner.run import Run
 from tuner.settings import TuningSettings
 from tuner.storage import check_free
@@ -117,13 +118,15 @@ def _tune(run: Run) -> Generator[Event]:
             yield Phase(name="saving")
             job.moved()
             yield run.save()
-            run.drop_old_checkpoints()
+            run.checkpoints.drop_old(run.progress.best_step)
         if (evaluates or saves) and not run.ending:
             yield Phase(name="tuning")
 
 
 def _evaluate(run: Run) -> Generator[Event]:
     """The validation loss, where there is something to measure it on, and the fixed prompts."""
+    # What a step freed lies scattered; an answer's long rows would come on top of it.
+    give_back_freed_memory()
     if len(run.job.validation):
         yield run.evaluate()
     sampled = run.sample()
