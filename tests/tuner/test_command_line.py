@@ -224,3 +224,15 @@ def test_an_example_as_json_holds_ids_and_counts(tiny_model, data, capsys):
 def test_an_example_that_is_not_there_is_said(tiny_model, data, capsys, number):
     assert main(inspect(tiny_model, data, "--example", number)) == 2
     assert "Choose one from 1 to 12" in capsys.readouterr().err
+
+
+def test_a_job_goes_on_from_a_tuned_model(tiny_model, data, tmp_path, capsys):
+    options = ("--max-steps", "2", "--lora-rank", "2")
+    assert main(arguments(tiny_model, data, tmp_path / "first", *options)) == 0
+    start = ("--start-from", str(tmp_path / "first"), "--start-mode", "stack")
+    assert main(arguments(tiny_model, data, tmp_path / "second", *options, *start)) == 0
+    config = json.loads((tmp_path / "second" / "adapter_config.json").read_text())
+    assert config["r"] == 4
+    absent = ("--start-from", str(tmp_path / "absent"))
+    assert main(arguments(tiny_model, data, tmp_path / "third", *options, *absent)) == 2
+    assert "absent" in capsys.readouterr().err
