@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check format clean help
+.PHONY: run test check format bench bench-gpu clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -29,6 +29,15 @@ format: .venv/.installed-dev  ## Put code and templates into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	-$(BIN)/djade --target-version 5.2 $$(git ls-files 'templates/*.html')
+
+bench: .venv/.installed-dev  ## Measure what the README claims beside TRL, and write it there (an hour)
+	$(BIN)/python -m benchmarks.oracle
+	$(BIN)/python -m benchmarks.tuning_speed
+	$(BIN)/python -m benchmarks.first_loss
+	$(BIN)/python -m benchmarks.preparation
+
+bench-gpu: .venv/.installed-dev  ## The same table of speed on a CUDA GPU, with the shapes of larger models
+	$(BIN)/python -m benchmarks.gpu_speed
 
 clean:  ## Remove the environment; the data folder stays
 	rm -rf .venv

@@ -48,6 +48,8 @@ class Spec:
     save_start: str | None = None
     """Folder for the adapter that TRL starts with."""
     show_tokens: bool = False
+    warm: bool = False
+    """Ours is forked from a process that has imported everything, as jobs are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Outcome:
     """What an arm says when it is done."""
 
     ready_seconds: float
-    """From the first line of the program to the first step."""
+    """From the program's first line, or from the fork, to the first step."""
     step_seconds: list[float]
     losses: list[float]
     peak_bytes: int

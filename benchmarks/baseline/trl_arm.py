@@ -35,6 +35,9 @@ EAGER: dict[str, Any] = {
     "model_init_kwargs": {"dtype": "bfloat16", "attn_implementation": "eager"},
 }
 """On a processor torch's attention kernel is slow in bfloat16; written out it is faster."""
+FLASH: dict[str, Any] = {
+    "model_init_kwargs": {"dtype": "bfloat16", "attn_implementation": "flash_attention_2"},
+}
 UNCHECKPOINTED: dict[str, Any] = {"gradient_checkpointing": False}
 PADDING_FREE: dict[str, Any] = {"padding_free": True, "max_length": None}
 QUANTISED = transformers.BitsAndBytesConfig(
@@ -51,6 +54,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "padded-float32": FLOAT32 | UNCHECKPOINTED,
     "padding-free": BFLOAT16 | UNCHECKPOINTED | PADDING_FREE,
     "padding-free-eager": BFLOAT16 | UNCHECKPOINTED | PADDING_FREE | EAGER,
+    "padding-free-flash": BFLOAT16 | UNCHECKPOINTED | PADDING_FREE | FLASH,
     "padding-free-float32": FLOAT32 | UNCHECKPOINTED | PADDING_FREE,
 }
 """Nothing said: bfloat16 and checkpointed activations. The others are an expert's choices."""
