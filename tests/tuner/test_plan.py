@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -75,14 +76,17 @@ def test_the_estimate_counts_start_steps_evaluations_and_saving():
 
 def test_a_job_of_so_many_steps_costs_its_share_of_the_epochs():
     whole, half = (
-        estimate_seconds(TIMING, [50] * 80, TuningSettings(batch_size=4, **asked))
-        for asked in ({"epochs": 2}, {"max_steps": 20})
+        estimate_seconds(TIMING, [50] * 80, settings)
+        for settings in (
+            TuningSettings(batch_size=4, epochs=2),
+            TuningSettings(batch_size=4, max_steps=20),
+        )
     )
     assert half == pytest.approx(TIMING.start_seconds + (whole - TIMING.start_seconds) / 2, rel=0.1)
 
 
 def test_evaluations_follow_the_steps_between_them():
-    def evaluations(**asked: object) -> int:
+    def evaluations(**asked: Any) -> int:
         return count_evaluations(25, 10, TuningSettings(**asked), has_validation=True)
 
     assert evaluations() == 3

@@ -8,6 +8,7 @@ import sys
 SCRIPT = """
 import sys
 from pathlib import Path
+import tuner.auto, tuner.machine, tuner.memory
 import tuner.errors, tuner.events, tuner.examples, tuner.plan, tuner.settings, tuner.storage
 from tuner.convert import check_base_model
 from tuner.encode import ChatEncoder
