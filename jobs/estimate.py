@@ -49,11 +49,16 @@ class Estimate:
     layout: str = ""
     """packed or padded: the fast path or the plain one."""
     memory: MemoryPlan | None = None
-    """None while the base model's files cannot be read."""
+    """None while the base model's files cannot be read, or if no example is left."""
     raw_seconds: float | None = None
     """From the timed steps alone; None before this machine was measured."""
     seconds: float | None = None
     """Corrected by the last jobs."""
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether the limit of length leaves no example to learn from."""
+        return self.left_out > 0 and self.training_examples == 0
 
     @property
     def will_not_fit(self) -> bool:
@@ -106,8 +111,8 @@ def predict(
             learning_rate=settings.learning_rate_for(base.parameters),
             chosen=chosen_values(settings, automatic),
         )
-    memory = plan(lengths, base, settings)
-    raw = raw_seconds(lengths, base, settings, memory)
+    memory = plan(lengths, base, settings) if lengths.training else None
+    raw = raw_seconds(lengths, base, settings, memory) if memory else None
     return Estimate(
         training_examples=len(lengths.training),
         validation_examples=len(lengths.validation),
@@ -162,15 +167,13 @@ def within_limit(
     limit: int,
     policy: str,
     counts: Sequence[TokenCounts],
-) -> Lengths | None:
+) -> Lengths:
     """What becomes of the examples that are too long."""
     too_long = sum(length > limit for length in (*training, *held_out))
     if policy == "truncate":
         training, held_out = ([min(limit, it) for it in group] for group in (training, held_out))
-    else:
+    elif policy == "drop":
         training, held_out = ([it for it in group if it <= limit] for group in (training, held_out))
-    if not training:
-        return None
     return Lengths(
         training=training,
         validation=held_out,

@@ -134,7 +134,7 @@ def test_examples_longer_than_the_limit_are_told(
     assert too_long > 0
     assert getattr(prediction, said) == too_long
     assert prediction.left_out + prediction.truncated + prediction.refused == too_long
-    assert prediction.training_examples == (40 if policy == "truncate" else 40 - too_long)
+    assert prediction.training_examples == (40 - too_long if policy == "drop" else 40)
 
 
 def test_the_memory_of_a_job_is_planned_even_before_this_machine_was_measured(
