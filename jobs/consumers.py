@@ -27,7 +27,7 @@ from jobs.protocol import (
     SamplesMessage,
     StatusMessage,
 )
-from jobs.recorder import samples_message
+from jobs.samples import samples_message
 
 REPLAY_POINTS = 2000
 RECHECK_SECONDS = 60.0

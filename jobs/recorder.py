@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -22,9 +21,8 @@ from jobs.protocol import (
     Message,
     MetricsMessage,
     RewindMessage,
-    SampleAnswer,
-    SamplesMessage,
 )
+from jobs.samples import samples_message
 from jobs.series import (
     DETAIL_POINTS,
     GRADIENT_NORM,
@@ -142,6 +140,8 @@ class Recorder:
         best = ", the best so far" if event.is_best else ""
         if event.is_best:
             self.best_step = event.step
+            with self.claim.fenced():
+                self.job.checkpoints.update(is_best=False)
         self.log(
             f"Epoch {event.epoch:g}: validation loss {event.validation_loss:.4f} "
             f"at step {event.step}{best}."
@@ -172,8 +172,6 @@ class Recorder:
         self.flush()
         is_best = event.step == self.best_step
         with self.claim.fenced():
-            if is_best:
-                self.job.checkpoints.update(is_best=False)
             Checkpoint.objects.update_or_create(
                 job=self.job,
                 step=event.step,
@@ -290,16 +288,6 @@ class Recorder:
     def publish(self, message: Message) -> None:
         """To every page that watches this job."""
         live.publish(self.job.group, message)
-
-
-def samples_message(rows: Sequence[JobSample]) -> SamplesMessage:
-    """The answers of one evaluation, as pages receive them."""
-    return SamplesMessage(
-        type="samples",
-        step=rows[0].step,
-        epoch=rows[0].epoch,
-        answers=[SampleAnswer(position=row.position, answer=row.answer) for row in rows],
-    )
 
 
 def checkpoint_folder(job: Job, token: int, step: int) -> Path:

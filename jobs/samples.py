@@ -5,10 +5,12 @@ Answers that stayed the same are told once, with the steps they lasted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.metrics import sampled_step
 from jobs.models import Job, JobSample
+from jobs.protocol import SampleAnswer, SamplesMessage
 
 SHOWN = 5
 """Answers of a prompt that are open to the eye; older ones are folded away."""
@@ -64,3 +66,13 @@ def probes_of(job: Job) -> list[Probe]:
 def samples_context(job: Job) -> dict[str, object]:
     """What that part of the page shows."""
     return {"probes": probes_of(job), "sampled_step": sampled_step(job)}
+
+
+def samples_message(rows: Sequence[JobSample]) -> SamplesMessage:
+    """The answers of one evaluation, as pages receive them."""
+    return SamplesMessage(
+        type="samples",
+        step=rows[0].step,
+        epoch=rows[0].epoch,
+        answers=[SampleAnswer(position=row.position, answer=row.answer) for row in rows],
+    )

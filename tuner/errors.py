@@ -58,3 +58,18 @@ class DivergedError(TunerError):
 
 class MemoryShortageError(TunerError):
     """An allocation failed; what was saved before is intact."""
+
+
+def diverged(
+    value: float, name: str, step: int, learning_rate: float, intact_step: int | None
+) -> DivergedError:
+    """What became no number, where, what to do, and which checkpoint is still good."""
+    kept = (
+        "no checkpoint had been saved yet"
+        if intact_step is None
+        else f"the checkpoint of step {intact_step} is intact"
+    )
+    return DivergedError(
+        f"The {name} became {value} at step {step}, so tuning stopped there. Lower the "
+        f"learning rate (it was {learning_rate:g}) and start again; {kept}."
+    )

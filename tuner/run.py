@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from tuner import plan
 from tuner.adapter import model_files, prepare_model
 from tuner.best_weights import BestInMemory, BestOnDisk, BestWeights
 from tuner.checkpoint import Checkpoint, save_checkpoint
+from tuner.checkpoints import Checkpoints
 from tuner.early_stopping import count_evaluation, has_stalled
-from tuner.errors import DivergedError
+from tuner.errors import diverged
 from tuner.events import Evaluated, ExampleLosses, Finished, Sampled, Saved, Started, Step
 from tuner.example_losses import remember, worst
 from tuner.forward_path import ForwardPath
@@ -60,7 +60,7 @@ class Run:
         self.best: BestWeights = (
             BestInMemory() if job.settings.uses_adapter else BestOnDisk(job.output)
         )
-        self.checkpoints: list[tuple[int, Path]] = []
+        self.checkpoints = Checkpoints(job.settings.checkpoints_kept)
         if checkpoint:
             self._go_on_from(checkpoint)
         self.path: Any = None
@@ -95,7 +95,7 @@ class Run:
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         checkpoint.restore(self.trainable, self.optimizer)
-        self.checkpoints.append((self.progress.step, checkpoint.folder))
+        self.checkpoints.newest_step = self.progress.step
         if not self.job.keeps_best or not self.progress.best_step:
             return
         if self.progress.best_step == self.progress.step:
@@ -229,15 +229,8 @@ class Run:
             data_hash=self.job.data_hash,
             best=None if self.best.is_empty or self.is_at_best else self.best.content(),
         )
-        self.checkpoints.append((self.progress.step, folder))
+        self.checkpoints.saved(self.progress.step, folder)
         return Saved(step=self.progress.step, epoch=self.epoch, path=str(folder), is_adapter=False)
-
-    def drop_old_checkpoints(self) -> None:
-        """Of those this run saved, the newest few stay, and that of the best evaluation."""
-        for step, folder in self.checkpoints[: -self.job.settings.checkpoints_kept]:
-            if step != self.progress.best_step:
-                self.checkpoints.remove((step, folder))
-                shutil.rmtree(folder, ignore_errors=True)
 
     def example_losses(self) -> ExampleLosses:
         losses = worst(self.progress, self.job.training)
@@ -292,17 +285,8 @@ class Run:
             return loss
 
     def _check_finite(self, value: float, name: str, step: int) -> None:
-        if math.isfinite(value):
-            return
-        kept = (
-            f"the checkpoint of step {self.checkpoints[-1][0]} is intact"
-            if self.checkpoints
-            else "no checkpoint had been saved yet"
-        )
-        raise DivergedError(
-            f"The {name} became {value} at step {step}, so tuning stopped there. Lower the "
-            f"learning rate (it was {self.job.learning_rate:g}) and start again; {kept}."
-        )
+        if not math.isfinite(value):
+            raise diverged(value, name, step, self.job.learning_rate, self.checkpoints.newest_step)
 
     def _choose_precision(self) -> str:
         settings, job = self.job.settings, self.job

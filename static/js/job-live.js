@@ -139,15 +139,15 @@ class JobPage {
 
   ended() {
     this.readMetrics();
-    htmx.trigger(this.root, "job:finished");
+    if (!this.hasSeenEnd) htmx.trigger(this.root, "job:finished");
+    this.hasSeenEnd = true;
   }
 
   // A new header carries the last written numbers; ours may be newer. And it may be the first to
   // say that the job has ended, when the message of it was lost.
   headerChanged() {
     this.showLatest();
-    if (this.hasEnded() && !this.hasSeenEnd) this.ended();
-    this.hasSeenEnd = this.hasEnded();
+    if (this.hasEnded()) this.ended();
   }
 
   hasEnded() {
