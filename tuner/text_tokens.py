@@ -58,8 +58,12 @@ _KNOWN_BRANCHES = frozenset(
         "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*",
     }
 )
-_BETWEEN_WORDS = re.compile(r"(?<=\S) (?=\S)")
-
+# Where all of them begin anew: after a word or mark before a blank; after a letter or digit before
+# a line's end (marks may keep it); and before the last blank of several if a letter follows (some
+# leave all blanks together before digits and special tokens).
+_CUTS = re.compile(r"(?<=\S)(?=[ \t])|(?<=[^\W_])(?=[\r\n])|(?<=[ \t\r\n])(?=[ \t][A-Za-z])")
+_STANDS_APART = re.compile(r"[^A-Za-z\s]\S*")
+_FEW_LINES = 2
 
 Asked = tuple[str, tuple[int, ...]]
 """A text, and the places in it (in characters, rising) before which tokens are to be counted."""
@@ -84,27 +88,43 @@ class TextTokens:
         self._texts: dict[Asked, Counted] = {}
 
     def encode(self, asked: Sequence[Asked]) -> list[Counted]:
-        if self._by_word:
-            return [self._from_words(text, places) for text, places in asked]
-        return self._in_parallel(asked)
+        if not self._by_word:
+            return self._in_parallel(asked)
+        cut = [self._cut(text) for text, _ in asked]
+        self._learn(cut)
+        return [
+            self._from_words(words, following, places)
+            for (words, following), (_, places) in zip(cut, asked, strict=True)
+        ]
 
-    def _from_words(self, text: str, places: tuple[int, ...]) -> Counted:
-        words = split_words(text)
-        first = words[0]
-        ids = list(self._first[first])
-        before: tuple[int, ...] = ()
-        if places:
-            before = self._counts(words, places)
+    def _cut(self, text: str) -> tuple[list[str], _Words]:
+        """Its words, and where those after the first are remembered."""
+        if is_plain(text):
+            return text.split(" "), self._following
+        return _CUTS.split(text), self._first
+
+    def _learn(self, cut: Sequence[tuple[list[str], _Words]]) -> None:
+        """Encode all words not seen before, in parallel."""
+        self._first.learn({words[0] for words, _ in cut})
+        for memory in (self._first, self._following):
+            together = (words[1:] for words, following in cut if following is memory)
+            memory.learn(set(chain.from_iterable(together)))
+
+    def _from_words(self, words: list[str], following: _Words, places: tuple[int, ...]) -> Counted:
+        ids = list(self._first[words[0]])
+        before = self._counts(words, following, places) if places else ()
         del words[0]
-        ids.extend(chain.from_iterable(map(self._following.__getitem__, words)))
+        ids.extend(chain.from_iterable(map(following.__getitem__, words)))
         return Counted(ids, before)
 
-    def _counts(self, words: Sequence[str], places: Sequence[int]) -> tuple[int, ...]:
+    def _counts(
+        self, words: Sequence[str], following: _Words, places: Sequence[int]
+    ) -> tuple[int, ...]:
         """Tokens before each place: those of the words before it, and of its own word some."""
         counts, waiting = [], list(places)
         start = tokens = 0
         for index, word in enumerate(words):
-            memory = self._following if index else self._first
+            memory = following if index else self._first
             end = start + len(memory.prefix) + len(word)
             while waiting and waiting[0] < end:
                 counts.append(tokens + memory.begun(word, waiting.pop(0) - start))
@@ -139,13 +159,17 @@ class _Words(dict[str, Sequence[int]]):
         self._tokenizer = tokenizer
         self._begun: dict[tuple[str, int], int] = {}
 
-    def __missing__(self, word: str) -> Sequence[int]:
-        ids = tuple(self._encode(word).ids)
+    def learn(self, words: set[str]) -> None:
+        """Remember these words; too long ones are encoded each time they come."""
         if len(self) > _MEMORY_WORDS:
             self.clear()
-        if len(word) <= _LONGEST_KEPT:
-            self[word] = ids
-        return ids
+        unseen = [word for word in words.difference(self) if len(word) <= _LONGEST_KEPT]
+        texts = [self.prefix + word for word in unseen]
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        self.update(zip(unseen, (encoding.ids for encoding in encodings), strict=True))
+
+    def __missing__(self, word: str) -> Sequence[int]:
+        return self._encode(word).ids
 
     def begun(self, word: str, place: int) -> int:
         """How many tokens of the prefix and the word begin before a place in them."""
@@ -160,20 +184,21 @@ class _Words(dict[str, Sequence[int]]):
         return self._tokenizer.encode(self.prefix + word, add_special_tokens=False)
 
 
-def split_words(text: str) -> list[str]:
-    """The text cut, without loss, at each single space between two characters that are none.
+def is_plain(text: str) -> bool:
+    """Whether it is hardly more than words with single spaces between, which are cut the quickest.
 
-    Other white space stays inside a word, so that what is cut is only what every tokenizer of the
-    GPT-2 kind cuts too.
+    A space counts only between two characters that are no white space.
     """
-    plain = text.replace("\n", "").isprintable() and not (
-        "  " in text or " \n" in text or "\n " in text or text.startswith(" ") or text[-1:] == " "
+    return (
+        text.count("\n") <= _FEW_LINES
+        and text.replace("\n", "").isprintable()
+        and not ("  " in text or " \n" in text or "\n " in text)
+        and not (text.startswith(" ") or text.endswith(" "))
     )
-    return text.split(" ") if plain else _BETWEEN_WORDS.split(text)
 
 
 def words_stand_alone(tokenizer: Tokenizer) -> bool:
-    """Whether `split_words` cuts where this tokenizer never joins anything."""
+    """Whether this tokenizer never joins anything where we cut."""
     model = tokenizer.model
     return (
         isinstance(model, BPE)
@@ -237,8 +262,9 @@ def _branches(pattern: str) -> list[str]:
 
 
 def _looks_around(token: AddedToken) -> bool:
-    """Whether a token of its own depends on the white space around it, or holds some."""
-    return token.lstrip or token.rstrip or token.single_word or " " in token.content
+    """Whether a token of its own depends on what is around it, or is no token apart from words."""
+    looks = token.lstrip or token.rstrip or token.single_word
+    return looks or not token.content or not _STANDS_APART.fullmatch(token.content)
 
 
 def _counted(encoding: Encoding, places: Sequence[int]) -> Counted:

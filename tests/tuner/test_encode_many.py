@@ -23,7 +23,7 @@ from tuner.encode_many import ManyEncoder
 from tuner.errors import ExampleError
 from tuner.examples import Example, Message
 from tuner.settings import TRAINED_ON
-from tuner.text_tokens import split_words, words_stand_alone
+from tuner.text_tokens import TextTokens, words_stand_alone
 
 CHATML = (
     "{% for message in messages %}"
@@ -122,8 +122,18 @@ def sentence_piece() -> Tokenizer:
     return tokenizer
 
 
+def digits_first() -> Tokenizer:
+    """Of the SmolLM kind: digits are cut out, then words."""
+    tokenizer = byte_level()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), tokenizer.pre_tokenizer]
+    )
+    return tokenizer
+
+
 TOKENIZERS = {
     "byte level": byte_level,
+    "digits first": digits_first,
     "split": split_like_qwen,
     "sentence piece": sentence_piece,
 }
@@ -261,9 +271,30 @@ def test_special_tokens_that_look_around_change_nothing(make_encoder, kind, flag
     assert compared > 50
 
 
-def test_words_are_cut_at_single_spaces_and_joined_again_without_loss():
-    assert split_words("the next  one\n is it") == ["the", "next  one\n is", "it"]
-    assert split_words(" a\u00a0 b") == [" a\u00a0 b"]
+@pytest.mark.parametrize("kind", ["byte level", "split", "digits first"])
+def test_words_put_together_are_the_tokens_of_the_whole_text(make_encoder, kind):
+    tokenizer = make_encoder(kind, "chatml").tokenizer
+    assert words_stand_alone(tokenizer)
+    draw = random.Random(5)
+    code = (
+        "\n    return 1",
+        "\n\tx = ",
+        ".\n",
+        "\n\n",
+        "  \n",
+        "\r\n",
+        "½",
+        "(",
+        "\n\n  if a:",
+        "7",
+        "/\n",
+    )
+    texts = ["".join(draw.choices(FRAGMENTS + code, k=draw.randint(1, 9))) for _ in range(1500)]
+    found = TextTokens(tokenizer).encode([(text, (3,)) for text in texts])
+    for text, counted in zip(texts, found, strict=True):
+        whole = tokenizer.encode(text, add_special_tokens=False)
+        assert counted.ids == whole.ids, text
+        assert counted.before == (sum(start < 3 for start, _ in whole.offsets),), text
 
 
 def test_words_stand_alone_only_where_the_tokenizer_is_known_to_cut_at_spaces():
