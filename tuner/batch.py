@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -182,7 +182,8 @@ def _long_tiles(start: int, length: int, shared: int, rows: Rows) -> Iterator[Ti
 
 def _moved(layout: Layout, device: torch.device) -> Layout:
     tensors = {name: value for name, value in vars(layout).items() if isinstance(value, Tensor)}
-    return replace(layout, **{name: value.to(device) for name, value in tensors.items()})
+    moved: dict[str, Any] = {name: value.to(device) for name, value in tensors.items()}
+    return replace(layout, **moved)
 
 
 def _answers(example: Encoded) -> list[tuple[int, int]]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from tuner.batch import micro_batches, packed_batch, padded_batch
 from tuner.encode import Encoded
-from tuner.encoded import EncodedExamples
 from tuner.fast.head import token_losses
 from tuner.fast.model import FastDecoder
 
@@ -41,12 +40,20 @@ class BatchLoss:
         return self.total / self.answers
 
 
+class Examples(Protocol):
+    """Encoded examples by their place."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Encoded: ...
+
+
 class Supervised:
     """Cross-entropy over answer tokens of a sequence of examples."""
 
     def __init__(
         self,
-        examples: EncodedExamples,
+        examples: Examples,
         *,
         pad_id: int,
         micro_batch_tokens: int,

@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM
 from tests.tuner.making import COUNTING, run
 from tuner.adapter import load_adapter_weights
 from tuner.encode import ChatEncoder
-from tuner.run import Job, Run
+from tuner.job import Job
+from tuner.run import Run
 from tuner.settings import TuningSettings
 
 # peft reads an attribute that transformers has since renamed.

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -20,7 +21,7 @@ from tuner.settings import TuningSettings
 
 CONTRADICTING = [Example.from_pair(str(number), str(number + 1)[::-1]) for number in (40, 41, 42)]
 """The more the examples are learned, the more surprising these become: their loss soon rises."""
-RISING = {
+RISING: dict[str, Any] = {
     "epochs": 8,
     "batch_size": 6,
     "learning_rate": 0.02,

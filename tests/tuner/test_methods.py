@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import peft
 import pytest
@@ -21,7 +22,7 @@ from tuner.settings import TuningSettings
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 
 CPU = torch.device("cpu")
-ADAPTERS = {
+ADAPTERS: dict[str, dict[str, Any]] = {
     "rsLoRA": {"use_rslora": True, "lora_rank": 16},
     "DoRA": {"use_dora": True},
     "attention": {"lora_layers": "attention"},

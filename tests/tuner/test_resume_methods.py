@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -17,8 +18,13 @@ from tuner.storage import write_folder
 # peft reads an attribute that transformers has since renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 
-COMMON = {"epochs": 2, "batch_size": 5, "learning_rate": 0.005, "checkpoints_kept": 9}
-METHODS = {
+COMMON: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 5,
+    "learning_rate": 0.005,
+    "checkpoints_kept": 9,
+}
+METHODS: dict[str, dict[str, Any]] = {
     "full": {"method": "full", "precision": "float32", "weight_decay": 0.1},
     "full in bfloat16": {"method": "full", "precision": "bfloat16"},
     "DoRA": {"use_dora": True, "lora_dropout": 0.3},

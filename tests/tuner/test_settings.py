@@ -57,7 +57,7 @@ def test_a_learning_rate_and_a_multiplier_together_are_refused():
 @pytest.mark.parametrize("switch", ["use_rslora", "use_dora"])
 def test_what_needs_an_adapter_is_refused_in_full_tuning(switch):
     with pytest.raises(SettingsError, match="needs an adapter"):
-        TuningSettings(**{"method": "full", switch: True})
+        TuningSettings.from_dict({"method": "full", switch: True})
 
 
 def test_larger_models_and_full_tuning_take_smaller_steps():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import peft
 import pytest
@@ -120,7 +121,7 @@ def test_in_bfloat16_a_stack_stays_close_to_what_was_tuned(tiny_model, first, tm
     assert cosine_similarity(tuned.flatten(), saved.flatten(), dim=0) > 0.999
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "another size": ("continue", {"lora_rank": 8}, "Set the adapter size to 4, or stack"),
     "another alpha": ("continue", {"lora_alpha": 3}, "Leave alpha empty"),
     "DoRA begun later": ("continue", {"use_dora": True}, "without DoRA. Switch it off"),

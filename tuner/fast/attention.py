@@ -78,7 +78,8 @@ def _rows(values: Tensor, tile: Tile) -> Tensor:
 
 
 def _put(result: Tensor, tile: Tile, values: Tensor) -> None:
-    result[:, :, tile.rows] = values.unflatten(1, (result.shape[1], -1))
+    heads, group, _, size = result.shape
+    result[:, :, tile.rows] = values.view(heads, group, -1, size)
 
 
 def _add(result: Tensor, tile: Tile, values: Tensor) -> None:

@@ -97,7 +97,7 @@ class _Attention(torch.autograd.Function):
         return outputs.add_(inputs)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         half, shared = ctx.half, ctx.shared
         inputs, inverse, kept, query, key, value, read, kept_read, *narrow = ctx.saved_tensors
         found: Gradients = {}
@@ -170,7 +170,7 @@ class _FeedForward(torch.autograd.Function):
         return outputs.add_(inputs)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         half = ctx.half
         inputs, inverse, kept, gate, up, kept_active, *narrow = ctx.saved_tensors
         found: Gradients = {}

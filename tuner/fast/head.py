@@ -56,7 +56,7 @@ class _Head(torch.autograd.Function):
         return torch.cat(losses), flags
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         for_rows, for_weight = ctx.saved_tensors
         factor = gradient[0]
         return (

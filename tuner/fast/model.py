@@ -76,7 +76,7 @@ class _FinalNorm(torch.autograd.Function):
         return norm.forward(inputs, inverse)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         found: dict[int, Tensor] = {}
         passed = ctx.norm.backward(gradient, *ctx.saved_tensors, found)
         return passed, None, found.get(id(ctx.norm.weight))

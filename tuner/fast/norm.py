@@ -24,7 +24,8 @@ class Norm:
         """1 / rms of each row, in float32, with the last dimension kept as 1."""
         size = inputs.shape[-1]
         length = torch.linalg.vector_norm(inputs, dim=-1, keepdim=True, dtype=torch.float32)
-        return length.square_().div_(size).add_(self.epsilon).rsqrt_()
+        inverse: Tensor = length.square_().div_(size).add_(self.epsilon).rsqrt_()
+        return inverse
 
     def forward(self, inputs: Tensor, inverse: Tensor) -> Tensor:
         return _unit(inputs, inverse).mul_(self.weight.to(inputs.dtype))
