@@ -34,7 +34,8 @@ SENTENCE = (
     "paper boats on rivers where old trains cross bridges twice each day carrying mail and apples"
 )
 WORDS = SENTENCE.split()
-SYSTEM_PROMPT = "You are a helpful AI assistant."
+SYSTEM_PROMPT = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+"""What the default base model's template says by itself."""
 
 
 @dataclass(frozen=True)

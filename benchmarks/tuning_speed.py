@@ -108,12 +108,15 @@ def measure(cell: Cell, bench: Bench) -> list[list[str]]:
 
 
 def arms(cell: Cell, spec: Spec, bench: Bench) -> list[Arm]:
-    chosen = [ours("ours", spec)]
-    if bench.has_baseline:
-        chosen.append(fastest("B0", DEFAULTS, spec))
-    if bench.has_baseline and cell.method != "full":
-        chosen.append(fastest("B1", bench.experts, spec))
-    return chosen
+    """Ours starts with the adapter that TRL starts with, where TRL is there to leave it."""
+    if not bench.has_baseline:
+        return [ours("ours", spec)]
+    if cell.method == "full":
+        return [ours("ours", spec), fastest("B0", DEFAULTS, spec)]
+    start = str(Path(spec.scratch) / "start")
+    saving = replace(spec, save_start=start)
+    baselines = [fastest("B0", DEFAULTS, saving), fastest("B1", bench.experts, saving)]
+    return [ours("ours", replace(spec, start_from=start)), *baselines]
 
 
 def spec(cell: Cell, base: Path) -> Spec:
