@@ -96,7 +96,7 @@ def our_rate(base: Path, path: Path, count: int) -> float:
 def trl_rate(base: Path, path: Path, count: int) -> float:
     few = shapes.write_examples(path.with_name("few.jsonl"), shapes.counting_chat(4).examples)
     spec = {
-        "variant": "padding-free",
+        "variant": "padded",
         "base": str(base.resolve()),
         "rows": str(path),
         "warm_up_rows": str(few),
@@ -118,13 +118,13 @@ def _seconds(command: list[str], folder: Path) -> float:
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         text=True,
-        check=True,
         cwd=folder,
         env=alone,
     )
+    if done.returncode:
+        raise RuntimeError(f"{command[-2]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     seconds: float = json.loads(done.stdout.splitlines()[-1])["seconds"]
     return seconds
 
