@@ -105,7 +105,9 @@ class Footprint:
         dropped = hidden + heads + hidden + inner if self.settings.lora_dropout else 0
         if self.layout == "packed":
             return 2 * (hidden + heads + facts.key_value_size + inner) + narrow + dropped
-        return 4 * (hidden + heads + inner) + narrow + dropped
+        # DoRA keeps what base and adapter gave in each layer, to learn the lengths apart.
+        apart = (facts.attention_sides + facts.mlp_sides) // facts.layers * self.settings.use_dora
+        return 4 * (hidden + heads + inner) + narrow + dropped + apart
 
     @property
     def _activation_bytes(self) -> int:
