@@ -25,8 +25,9 @@ from jobs.protocol import StatusMessage
 from jobs.recorder import Recorder, checkpoint_folder
 from jobs.series import TRAINING_LOSS
 from library.models import TunedModel
-from tuner.errors import TunerError
+from tuner.errors import CheckpointError, TunerError
 from tuner.events import Event, Saved
+from tuner.storage import check_folder
 from web import disk, live
 from work.claim import Claim, LeaseLostError, ReleasedError, StopRequestedError, WorkFailedError
 from work.models import WorkItem
@@ -67,7 +68,7 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
 
     if disk.free_bytes(settings.DATA_DIR) < settings.FREE_DISK_MINIMUM_BYTES:
         raise WorkFailedError("The disk is nearly full. Free at least 1 GB and tune again.")
-    checkpoint = last_checkpoint(job)
+    checkpoint = last_checkpoint(job, recorder)
     recorder.rewind(checkpoint)
     if checkpoint:
         recorder.log(f"Going on from the checkpoint at step {checkpoint.step}.")
@@ -131,10 +132,17 @@ def follow(events: Iterator[Event], claim: Claim, recorder: Recorder) -> None:
             claim.check_release()
 
 
-def last_checkpoint(job: Job) -> Checkpoint | None:
-    """The newest checkpoint whose files are on this machine."""
+def last_checkpoint(job: Job, recorder: Recorder) -> Checkpoint | None:
+    """The newest checkpoint that is whole and on this machine; says which ones are not."""
     for checkpoint in job.checkpoints.order_by("-step"):
-        if checkpoint.folder.is_dir():
+        try:
+            check_folder(checkpoint.folder)
+        except CheckpointError:
+            recorder.log(
+                f"The checkpoint at step {checkpoint.step} is missing or damaged; "
+                "an earlier one is taken, or the job begins anew."
+            )
+        else:
             return checkpoint
     return None
 

@@ -215,3 +215,20 @@ def test_places_of_examples_are_found_again_in_a_mixture(
     assert sum(text.startswith("colour") for text in texts) == 18
     colour = next(e for e in worst if e.row.example.prompt_text.startswith("colour"))
     assert str(other.pk) in colour.address
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(patch, 20, asks(WorkItem.request_cancel))
+        job = run(make_job(epochs=3))
+    newest = job.checkpoints.get(step=18).folder / "weights.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    job.work.requeue()
+    job = run(job)
+    assert job.work.status == Status.SUCCEEDED, job.work.error
+    told = [line.text for line in job.log_lines.all()]
+    assert any("checkpoint at step 18 is missing or damaged" in text for text in told)
+    assert "Going on from the checkpoint at step 9." in told
+    assert steps(job) == list(range(1, 28))
