@@ -114,7 +114,16 @@ def make_rows(owner: User, data: Any, initial: list[dict[str, Any]] | None) -> D
     sent = data if data is not None and "more-TOTAL_FORMS" in data else None
     if sent is None and data is not None:  # a form sent without rows mixes nothing in
         sent = {"more-TOTAL_FORMS": "0", "more-INITIAL_FORMS": "0"}
-    rows = Rows(sent, initial=initial, prefix="more", form_kwargs={"owner": owner})
+    rows = Rows(
+        sent,
+        initial=initial,
+        prefix="more",
+        form_kwargs={"owner": owner},
+        error_messages={
+            "too_many_forms": f"A job mixes at most {MOST_ROWS} more datasets. Remove some rows.",
+            "missing_management_form": "The rows of more data did not arrive. Reload the page.",
+        },
+    )
     assert isinstance(rows, DataRows)
     return rows
 

@@ -160,3 +160,13 @@ def test_someone_elses_dataset_cannot_be_mixed_in(
     answer = client.post("/jobs/new/", form_values(dataset, tiny_base, **rows((other, 1))))
     assert answer.status_code == 422
     assert answer.context["form"].rows.forms[0].errors["dataset"]
+
+
+def test_too_many_rows_and_rows_that_are_no_rows_are_refused_in_words(
+    page: Client, dataset: Dataset, other: Dataset, tiny_base: BaseModel
+) -> None:
+    for count, words in ((21, "at most 20 more datasets"), ("many", "did not arrive")):
+        values = form_values(dataset, tiny_base, **rows((other, 1)) | {"more-TOTAL_FORMS": count})
+        answer = page.post("/jobs/new/", values)
+        assert answer.status_code == 422
+        assert words in answer.content.decode()
