@@ -110,7 +110,7 @@ class TuningSettings:
         "Layers the adapter sits on: all, attention, mlp, or module names with commas between.",
     )
     use_rslora: bool = _setting(
-        False, "Scale the adapter by the root of its size, which suits sizes above 32; slower."
+        False, "Scale the adapter by the root of its size (rsLoRA), which suits sizes above 32."
     )
     use_dora: bool = _setting(
         False, "Learn length and direction of the weights apart (DoRA); slower, at times better."
