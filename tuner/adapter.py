@@ -33,7 +33,7 @@ from tuner.light_peft import (
     peft,
     set_peft_model_state_dict,
 )
-from tuner.quantised import check_device, quantisation
+from tuner.quantised import check_device, keep_unpacked, quantisation
 from tuner.settings import TuningSettings
 from tuner.stacking import Stacked, merge, one_adapter
 from tuner.start import CONFIG_FILE, Start, check_start, fingerprint
@@ -99,7 +99,7 @@ def load_base(
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise ModelError(f"{folder} cannot be loaded: {reason}. Choose another model.") from error
-    return model if quantised else model.to(device)
+    return keep_unpacked(model) if quantised else model.to(device)
 
 
 def _attention(folder: Path, precision: str, device: torch.device) -> str:

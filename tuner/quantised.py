@@ -16,6 +16,8 @@ from transformers import BitsAndBytesConfig
 from tuner.errors import ModelError
 from tuner.light_peft import show_bitsandbytes
 
+_BLOCK = 64
+"""Weights that share a scale."""
 _LARGEST_ERROR = 0.15
 """Mean distance of weights from the normal distribution, in its spread; NF4 has half of it."""
 
@@ -45,6 +47,24 @@ def check_device(device: torch.device) -> None:
             f"QLoRA computes wrongly on this machine (off by {error:.0%}). Choose the method lora."
         )
     show_bitsandbytes()
+
+
+def keep_unpacked(model: Any) -> Any:
+    """On processors with bfloat16 a layer would repack its weight for a kernel at each answer.
+
+    The tuning that goes on after an answer could not read that weight any more. Rows that are no
+    whole number of blocks are unpacked wrongly on a processor, so that such a model is refused.
+    """
+    for module in model.modules():
+        if not hasattr(module, "support_avx512bf16_for_cpu"):
+            continue
+        module.support_avx512bf16_for_cpu = False
+        if module.weight.device.type == "cpu" and module.in_features % _BLOCK:
+            raise ModelError(
+                f"QLoRA on a processor needs layers whose width is a multiple of {_BLOCK}; this "
+                f"base model has one of {module.in_features}. Choose the method lora."
+            )
+    return model
 
 
 def _round_trip_error(device: torch.device) -> float:

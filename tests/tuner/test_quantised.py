@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tests.tuner.families import make_family_model
 from tests.tuner.making import COUNTING, losses, run
 from tuner import methods
 from tuner.adapter import prepare_model
@@ -56,6 +57,21 @@ def test_only_the_linear_layers_are_packed_and_only_the_adapter_learns(tiny_mode
     assert state == ("nf4", True)
 
 
+@torch.no_grad()
+def test_answering_in_between_leaves_the_packed_weights_as_they_are(tiny_model):
+    model = prepare_model(tiny_model, QLORA, "bfloat16", CPU)
+    ids = torch.tensor([ChatEncoder.load(tiny_model).encode_example(COUNTING[0]).ids])
+    packed = {
+        name: weight.clone()
+        for name, weight in model.named_parameters()
+        if not weight.is_floating_point()
+    }
+    expected = model.train()(ids).logits
+    assert torch.equal(model.eval()(ids).logits, expected)
+    assert torch.equal(model.train()(ids).logits, expected)
+    assert all(model.get_parameter(name).equal(weight) for name, weight in packed.items())
+
+
 def test_a_machine_without_the_package_is_told_before_the_job(tiny_model, monkeypatch):
     facts = read_facts(tiny_model)
     check_method(QLORA, facts)
@@ -70,12 +86,19 @@ def test_a_device_that_cannot_compute_it_ends_in_a_sentence():
         check_device(torch.device("meta"))
 
 
+def test_a_width_that_a_processor_unpacks_wrongly_is_refused(tiny_model, tmp_path):
+    base = make_family_model("llama", tmp_path / "narrow", tiny_model)
+    with pytest.raises(ModelError, match=r"multiple of 64; this base model has one of 32\. Choose"):
+        prepare_model(base, QLORA, "float32", CPU)
+
+
 def test_other_jobs_do_not_wait_for_its_package(tiny_model, tmp_path):
     script = """
 import sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 import jobs.warm
+from tests.tuner.families import make_family_model
 from tests.tuner.making import run
 from tuner.settings import TuningSettings
 run(Path(sys.argv[1]), Path(sys.argv[2]), settings=TuningSettings(epochs=1))
