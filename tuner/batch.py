@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any, TypeVar
 
+import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tuner.encode import Encoded
@@ -115,26 +116,22 @@ def padded_batch(examples: Sequence[Encoded], pad_id: int) -> Batch:
 def packed_batch(examples: Sequence[Encoded]) -> Pack:
     """One row: the shared beginning once, then the rest of each example."""
     shared = shared_length(examples)
-    ids, positions = list(examples[0].ids[:shared]), list(range(shared))
-    predicting: list[int] = []
-    targets: list[int] = []
-    owners: list[int] = []
-    for owner, example in enumerate(examples):
-        offset = len(ids) - shared
-        ids += example.ids[shared:]
-        positions += range(shared, len(example))
-        for index, token in _answers(example):
-            predicting.append(offset + index - 1)
-            targets.append(token)
-            owners.append(owner)
+    tokens = [numpy.array(example.ids, dtype=numpy.int64) for example in examples]
+    trained = [numpy.array(example.trained, dtype=numpy.bool_) for example in examples]
+    lengths = [len(ids) - shared for ids in tokens]
+    # Where an example's own rows begin, less the shared ones: its place n stands at offset + n.
+    offsets = [sum(lengths[:place]) for place in range(len(lengths))]
+    answers = [numpy.flatnonzero(flags[1:]) + 1 for flags in trained]  # a first follows nothing
     return Pack(
-        ids=torch.tensor(ids),
-        positions=torch.tensor(positions),
-        predicting=torch.tensor(predicting),
-        targets=torch.tensor(targets),
-        owners=torch.tensor(owners),
+        ids=_joined([tokens[0][:shared], *(ids[shared:] for ids in tokens)]),
+        positions=_joined(
+            [numpy.arange(shared), *(numpy.arange(shared, len(ids)) for ids in tokens)]
+        ),
+        predicting=_joined([at + offset - 1 for at, offset in zip(answers, offsets, strict=True)]),
+        targets=_joined([ids[at] for ids, at in zip(tokens, answers, strict=True)]),
+        owners=_joined([numpy.full(len(at), owner) for owner, at in enumerate(answers)]),
         shared=shared,
-        lengths=tuple(len(example) - shared for example in examples),
+        lengths=tuple(lengths),
     )
 
 
@@ -142,10 +139,19 @@ def shared_length(examples: Sequence[Encoded]) -> int:
     """How many first tokens all examples share, short of those that predict an answer."""
     if len(examples) == 1:
         return 0
-    first_answers = (example.trained.index(True) - 1 for example in examples)
-    columns = zip(*(example.ids for example in examples), strict=False)
-    same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-    return max(0, min(same, *first_answers, *(len(example) - 1 for example in examples)))
+    first, *others = examples
+    same = min(_same_beginning(first.ids, other.ids) for other in others)
+    before_answers = min(example.trained.index(True) - 1 for example in examples)
+    return max(0, min(same, before_answers, *(len(example) - 1 for example in examples)))
+
+
+def _same_beginning(one: Sequence[int], other: Sequence[int]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(numpy.concatenate(parts))
 
 
 def micro_batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+from tuner.light_peft import LoraLayer
 
 Gradients = dict[int, Tensor]
 """Gradients of trained tensors, by the tensor's id."""
