@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from tuner.encode import ChatEncoder
 from tuner.events import Sample
 from tuner.examples import Example, Message
+from tuner.fast.model import causal_model
 
 PROBES = 3
 ANSWER_TOKENS = 48
@@ -78,20 +79,22 @@ def _greedy(
 ) -> list[list[int]]:
     """The likeliest token again and again, for all prompts at once."""
     ids, mask = _padded_left(prompts, encoder.pad_id, model.device)
-    cache = DynamicCache(config=model.config)
+    causal = causal_model(model)
+    cache = DynamicCache(config=causal.config)
     answers: list[list[int]] = [[] for _ in prompts]
     is_open = [True] * len(prompts)
     for _ in range(ANSWER_TOKENS):
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        logits = model(
+        rows = causal.base_model(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
-        ).logits
-        tokens: list[int] = logits[:, -1].argmax(-1).tolist()
+        ).last_hidden_state
+        # Given rows that do not lie side by side, torch copies the wide head for each of them.
+        logits = causal.get_output_embeddings()(rows[:, -1].contiguous())
+        tokens: list[int] = logits.argmax(-1).tolist()
         for row, token in enumerate(tokens):
             is_open[row] = is_open[row] and token not in encoder.end_ids
             if is_open[row]:
