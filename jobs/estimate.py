@@ -186,8 +186,7 @@ def within_limit(
 
 def plan(lengths: Lengths, base: BaseModel, settings: TuningSettings) -> MemoryPlan:
     """The peak memory, what there is, and what was chosen to make it fit."""
-    measured = (base.timing or {}).get("memory")
-    calibration = MemoryCalibration.from_dict(measured) if measured else MemoryCalibration()
+    calibration = base.memory_calibration or MemoryCalibration()
     tokens = sum(sum(each.lengths) for each in lengths.counts)
     sizes = Sizes(
         lengths=lengths.training,

@@ -86,6 +86,7 @@ def tune(job: Job, claim: Claim, recorder: Recorder) -> None:
         stop_now=lambda: claim.must_finish,
         moved=lambda: moved(claim),
         token_cache=Path(settings.DATA_DIR) / "cache" / "tokens",
+        memory=job.base_model.memory_calibration,
     )
     with closing(events):
         follow(events, claim, recorder)

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 
+from tuner.memory import MemoryCalibration
 from work.models import WorkItem
 from work.status import Status
 
@@ -59,6 +60,12 @@ class BaseModel(models.Model):
     def parameters(self) -> int:
         """How many weights it has; 0 before it was read."""
         return int(self.facts.get("parameters", 0))
+
+    @property
+    def memory_calibration(self) -> MemoryCalibration | None:
+        """What timed steps on this machine held in memory; None when it was not measured."""
+        measured = self.timing.get("memory")
+        return MemoryCalibration.from_dict(measured) if measured else None
 
     @property
     def work_folder(self) -> Path:

@@ -19,6 +19,7 @@ from tuner.encode import ChatEncoder
 from tuner.encoded import EncodedExamples
 from tuner.errors import SettingsError
 from tuner.examples import Example
+from tuner.memory import MemoryCalibration
 from tuner.methods import check_method
 from tuner.probes import Probes
 from tuner.settings import TuningSettings
@@ -48,6 +49,7 @@ class Job:
         token_cache: Path | None = None,
         start_from: Path | None = None,
         start_mode: str = "continue",
+        memory: MemoryCalibration | None = None,
     ) -> None:
         self.moved = moved or _unwatched
         self.clock = Clock()
@@ -55,6 +57,7 @@ class Job:
         check_method(settings, self.facts)
         self.start = check_start(start_from, start_mode, settings, base) if start_from else None
         self.start_mode = start_mode
+        self.memory = memory
         self.settings = settings
         self.base = base
         self.checkpoint_folder = checkpoint_folder

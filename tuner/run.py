@@ -73,6 +73,7 @@ class Run:
             precision=self.precision,
             device=self.device,
             has_validation=len(job.validation) > 0,
+            calibration=job.memory,
         )
         self.progress.micro_batch_tokens = self.plan.micro_batch_tokens
         self.progress.activation_checkpointing = self.plan.activation_checkpointing

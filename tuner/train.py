@@ -15,6 +15,7 @@ from tuner.checkpoint import load_checkpoint
 from tuner.events import Event, Phase
 from tuner.examples import Example
 from tuner.job import Job
+from tuner.memory import MemoryCalibration
 from tuner.memory_shortage import memory_shortage_in_words
 from tuner.peak import give_back_freed_memory
 from tuner.run import Run
@@ -37,6 +38,7 @@ def train(
     token_cache: Path | None = None,
     start_from: Path | None = None,
     start_mode: str = "continue",
+    memory: MemoryCalibration | None = None,
 ) -> Generator[Event]:
     """Tune `base` on `examples` and leave the tuned model in `folder`, which must not exist yet.
 
@@ -48,7 +50,7 @@ def train(
     examples are prepared, while evaluating, and before saving. What it raises ends the run as
     closing does. In `token_cache`, a folder, encoded examples are kept for later runs. `start_from`
     is the folder of an adapter on the same base: "continue" tunes it further, "stack" a fresh one
-    on top of it.
+    on top of it. `memory` is what was measured of this machine, for choosing what fits into it.
     """
     with memory_shortage_in_words(settings):
         yield Phase(name="preparing")
@@ -66,6 +68,7 @@ def train(
             token_cache=token_cache,
             start_from=start_from,
             start_mode=start_mode,
+            memory=memory,
         )
         with closing(job):
             checkpoint = (
