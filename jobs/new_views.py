@@ -114,11 +114,6 @@ def words(form: JobForm) -> dict[str, Any]:
     }
 
 
-def untouched_base(form: JobForm) -> BaseModel | None:
-    """The base model that the form begins with."""
-    return BaseModel.objects.filter(pk=form["base_model"].initial).first()
-
-
 def automatic(form: JobForm, values: dict[str, Any]) -> dict[str, Any]:
     """What the studio chose where a field says "auto"."""
     if form.tuning_settings is None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tuner.encode import Encoded
 from tuner.fast.attention import Tile
+from tuner.workload import micro_batches, shared_prefix
 
 Layout = TypeVar("Layout", "Batch", "Pack")
 
@@ -139,32 +140,13 @@ def shared_length(examples: Sequence[Encoded]) -> int:
     """How many first tokens all examples share, short of those that predict an answer."""
     if len(examples) == 1:
         return 0
-    first, *others = examples
-    same = min(_same_beginning(first.ids, other.ids) for other in others)
+    same = shared_prefix([example.ids for example in examples])
     before_answers = min(example.trained.index(True) - 1 for example in examples)
     return max(0, min(same, before_answers, *(len(example) - 1 for example in examples)))
 
 
-def _same_beginning(one: Sequence[int], other: Sequence[int]) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
 def _joined(parts: Sequence[NDArray[Any]]) -> Tensor:
     return torch.from_numpy(numpy.concatenate(parts))
-
-
-def micro_batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Places of neighbouring examples with at most `limit` tokens together; at least one each."""
-    group: list[int] = []
-    tokens = 0
-    for place, length in enumerate(lengths):
-        if group and tokens + length > limit:
-            yield group
-            group, tokens = [], 0
-        group.append(place)
-        tokens += length
-    yield group
 
 
 def _example_tiles(lengths: Sequence[int], shared: int, rows: Rows) -> Iterator[Tile]:

@@ -22,7 +22,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tuner.errors import ModelError
 
-PLAIN_TEMPLATE_NAME = "plain"
 PLAIN_TEMPLATE = """\
 {%- if bos_token is defined and bos_token != eos_token %}{{ bos_token }}{% endif %}
 {%- for message in messages %}

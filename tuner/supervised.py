@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tuner.batch import micro_batches, packed_batch, padded_batch
+from tuner.batch import packed_batch, padded_batch
 from tuner.encode import Encoded
 from tuner.fast.head import token_losses
 from tuner.fast.model import FastDecoder
+from tuner.workload import micro_batches
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.tuner.making import CONVERSATION, COUNTING
-from tuner.batch import TILE_ROWS, micro_batches, packed_batch, padded_batch, shared_length
+from tuner.batch import TILE_ROWS, packed_batch, padded_batch, shared_length
 from tuner.encode import ChatEncoder, Encoded
 from tuner.examples import Example, Message
+from tuner.workload import micro_batches
 
 SYSTEM = Message("system", "Answer with the next number and nothing else.")
 WITH_SYSTEM = [Example((SYSTEM, *example.messages)) for example in COUNTING[:3]]
